@@ -1,0 +1,115 @@
+"""The bus port. Bytes in and out; what they mean is the codec's business."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: Headers
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    topic: str
+    partition: int
+
+
+class Producer(Protocol):
+    """Idempotent, acks=all. Raises TransientError where a retry may help, PoisonError("oversized") where it cannot."""
+
+    def send(self, messages: Sequence[Outgoing]) -> None:
+        """Returns when all of them are acknowledged. An exclusive producer writes all of them or none (one transaction)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class GroupConsumer(Protocol):
+    """A member of a consumer group. Used by one thread; `poll` must be called often, also while everything is paused."""
+
+    def poll(self, timeout_s: float, max_records: int) -> list[Incoming]: ...
+
+    def pause(self, places: Sequence[Place]) -> None:
+        """Their records are not returned until resumed. Survives a rebalance that leaves the place here."""
+        ...
+
+    def resume(self, places: Sequence[Place]) -> None: ...
+
+    def commit(self, offsets: Mapping[Place, int]) -> None:
+        """`offsets[place]` is the next one to read. Raises TransientError where the group is rebalancing."""
+        ...
+
+    def assigned(self) -> frozenset[Place]: ...
+
+    def lag(self) -> Mapping[Place, int]:
+        """Records not yet polled, for each place assigned."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class LogReader(Protocol):
+    """Reads whole topics from chosen offsets with no group and no commits: for followers of state and for the trainer."""
+
+    def poll(self, timeout_s: float, max_records: int) -> list[Incoming]: ...
+
+    def position(self) -> Mapping[Place, int]:
+        """The next offset of every partition of every topic read."""
+        ...
+
+    def caught_up(self) -> bool:
+        """Whether everything that was there at the time of the call has been polled."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Bus(Protocol):
+    def producer(self, *, client_id: str) -> Producer: ...
+
+    def exclusive_producer(self, *, client_id: str, exclusive_name: str) -> Producer:
+        """The only live one of that name: whoever opened one before gets FencedError at its next send."""
+        ...
+
+    def group_consumer(
+        self,
+        topics: Sequence[str],
+        *,
+        group: str,
+        client_id: str,
+        on_revoked: Callable[[frozenset[Place]], None],
+    ) -> GroupConsumer:
+        """Starts at the group's committed offsets, or at the beginning. `on_revoked` runs inside `poll`, while a commit still counts."""
+        ...
+
+    def log_reader(self, topics: Sequence[str], *, client_id: str, start: Mapping[Place, int] | None = None) -> LogReader:
+        """From `start` (offset per partition); partitions it does not name are read from the beginning."""
+        ...
+
+    def create_topics(self) -> list[str]:
+        """Creates what the catalogue names and the broker lacks; returns the names created."""
+        ...
+
+    def check_topics(self) -> None:
+        """Raises SetupError naming every catalogue topic that is missing or set otherwise, and the remedy."""
+        ...
+
+    def close(self) -> None: ...

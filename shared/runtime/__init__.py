@@ -1,0 +1,1 @@
+"""The worker, the process and the admin port: written once, used by every service."""

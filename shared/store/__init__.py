@@ -1,0 +1,1 @@
+"""The object store: content-addressed blobs and signed manifests."""
