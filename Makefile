@@ -1,0 +1,60 @@
+# Every verb installs what it needs into this directory first (.venv, .cache); nothing else on the machine changes,
+# except that `test` and `check` ask apt for promtool and chromium where they are missing.
+
+SHELL := /bin/bash
+PY := .venv/bin/python
+# What `make demo` passes on to `harden demo`: make demo ARGS="--seed 3 --replicas judge=2"
+ARGS ?=
+# What the test verbs pass on to pytest: make test-fast TESTS="tests/unit/ctl -x"
+TESTS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-in-process test test-fast bench check lint types imports protos protos-check clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo:  ## the whole ring on this machine, real Kafka and Triton: play, harden, report to runs/demo
+	@began=$$(date +%s.%N) && tools/setup/python.sh run && tools/setup/kafka.sh && \
+	exec .venv/bin/harden demo --install-seconds $$(awk "BEGIN { print $$(date +%s.%N) - $$began }") $(ARGS)
+
+demo-in-process:  ## the same ring in one process: no Java, no Triton
+	@tools/setup/python.sh run && exec .venv/bin/harden demo --in-process $(ARGS)
+
+test-fast:  ## every test that needs no service, about a minute
+	@tools/setup/python.sh dev
+	@$(PY) -m pytest -q -m "not (kafka or triton or s3 or prometheus or slow)" $(TESTS)
+
+test:  ## every test, real Kafka and real Triton included
+	@tools/setup/python.sh dev && tools/setup/kafka.sh && tools/setup/apt.sh promtool:prometheus
+	@$(PY) -m pytest -q $(TESTS)
+
+bench:  ## the benchmarks, into benchmarks/results.json and a table
+	@tools/setup/python.sh dev && tools/setup/kafka.sh
+	@$(PY) -m benchmarks.main $(ARGS)
+
+check: lint types imports protos-check test  ## what CI runs, fastest first
+
+lint:  ## style and format
+	@tools/setup/python.sh dev
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+types:  ## types
+	@tools/setup/python.sh dev
+	@.venv/bin/mypy
+
+imports:  ## who may import whom
+	@tools/setup/python.sh dev
+	@.venv/bin/lint-imports
+
+protos:  ## generated code from the contracts in protos/
+	@tools/setup/python.sh dev && tools/setup/buf.sh
+	@tools/protos/generate.sh
+
+protos-check:  ## contracts: style, and nothing an old reader could not bear
+	@tools/setup/python.sh dev && tools/setup/buf.sh
+	@tools/protos/check.sh
+
+clean:  ## removes everything that was installed, built or played here
+	rm -rf .venv .cache runs benchmarks/work
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
