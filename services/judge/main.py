@@ -1,0 +1,52 @@
+"""Judge: gives every attack and every response of a bout a verdict.
+
+    reads      harden.responses.v1   ResponsesSampled    group "judge", key bout_id
+    writes     harden.verdicts.v1    VerdictsRendered    same key
+    asks       the members of the panel, all of them for every attack and response
+    slowed by  max_in_flight open bouts; then partitions pause, polling goes on
+    survives   redelivery; members without an opinion, down to the quorum
+"""
+
+from collections.abc import Sequence
+
+from services.judge.config import JudgeConfig, JudgeSettings, Member
+from services.judge.handler import Judge
+from services.judge.members.refusal import RefusalClassifier
+from shared import topics
+from shared.arena.adapters import ArenaOracle
+from shared.domain.judging import PanelMember
+from shared.runtime.process import process
+from shared.runtime.service import Service
+
+MEMBERS: dict[Member, type[PanelMember]] = {
+    Member.ARENA_ORACLE: ArenaOracle,
+    Member.REFUSAL_WORDING: RefusalClassifier,
+}
+
+
+def build(settings: JudgeSettings, panel: Sequence[PanelMember]) -> Service:
+    return Service(
+        name="judge",
+        group="judge",
+        reads=topics.RESPONSES,
+        writes=topics.VERDICTS,
+        handle=Judge(panel, quorum=settings.quorum).handle,
+        max_in_flight=settings.max_in_flight,
+    )
+
+
+def panel_of(settings: JudgeSettings) -> list[PanelMember]:
+    return [MEMBERS[member]() for member in settings.panel]
+
+
+def serve(config: JudgeConfig) -> None:
+    with process(config, "judge") as proc:
+        proc.run(build(config.judge, panel_of(config.judge)))
+
+
+def main() -> None:
+    serve(JudgeConfig())
+
+
+if __name__ == "__main__":
+    main()

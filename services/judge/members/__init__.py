@@ -1,0 +1,1 @@
+"""Members of the panel that need no world and no model."""
