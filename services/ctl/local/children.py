@@ -1,0 +1,108 @@
+"""Child processes that never outlive this one, however it ends: SIGKILL included.
+
+Each child leads a process group of its own, so that a Ctrl-C meant for us does not reach it before we have decided
+in which order things stop, and so that whatever it starts itself is stopped with it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+POLL_S = 0.02
+# After SIGKILL a process is gone as soon as the kernel gets to it; longer means that it hangs inside the kernel.
+KILL_TIMEOUT_S = 5.0
+
+# Runs in the child before the real program: asks the kernel for SIGKILL at the parent's death, and ends at once if the
+# parent was gone before it could ask. Done in a process of its own because code between fork and exec is not safe
+# where threads run.
+_TETHER = (
+    "import ctypes, os, sys\n"
+    "prctl = getattr(ctypes.CDLL(None), 'prctl', None)\n"
+    "prctl and prctl(1, 9, 0, 0, 0)\n"
+    "os.getppid() == int(sys.argv[1]) or os._exit(1)\n"
+    "os.execvpe(sys.argv[2], sys.argv[2:], os.environ)\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program to run. `environment` is added to ours; output of all its lives is appended to `log`."""
+
+    name: str
+    argv: Sequence[str]
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Child:
+    """A running command.
+
+    The kernel ties a child to the thread that started it, not to the process: start children only from a thread that
+    lives as long as they should, which is the main one.
+    """
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        command.log.parent.mkdir(parents=True, exist_ok=True)
+        argv = [sys.executable, "-I", "-S", "-c", _TETHER, str(os.getpid()), *command.argv]
+        with command.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **command.environment},
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+    def signal(self, number: int) -> None:
+        """To it and everything it started. Nothing happens where none of them is left."""
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            return
+
+    def log_end(self, num_lines: int = 5) -> str:
+        """The last lines it wrote."""
+        return log_end(self.command.log, num_lines)
+
+
+def stop_all(children: Sequence[Child], grace_s: float) -> list[str]:
+    """Asks all of them to end, kills those that have not within `grace_s`, and waits. Returns the names of the killed ones."""
+    for child in children:
+        if child.poll() is None:
+            child.signal(signal.SIGTERM)
+    _wait(children, grace_s)
+    killed = [child.command.name for child in children if child.poll() is None]
+    for child in children:
+        # Also where the child itself has ended: something it started may not have.
+        child.signal(signal.SIGKILL)
+    _wait(children, KILL_TIMEOUT_S)
+    return killed
+
+
+def _wait(children: Sequence[Child], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and any(child.poll() is None for child in children):
+        time.sleep(POLL_S)
+
+
+def log_end(log: Path, num_lines: int) -> str:
+    try:
+        lines = log.read_bytes()[-16_384:].decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return "\n".join(lines[-num_lines:])

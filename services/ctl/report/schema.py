@@ -1,0 +1,158 @@
+"""The report and its parts, as they stand in report.json ("harden.report/1").
+
+A part may carry more than is named here; it is kept as it came. What is named is what the page shows and people rely on.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = "harden.report/1"
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Rate(Part):
+    """`k` of `n`, with 95% bounds."""
+
+    k: int = Field(ge=0)
+    n: int = Field(ge=0)
+    rate: float
+    low: float
+    high: float
+
+
+class AttackerPart(Part):
+    success_before: Rate | None = None  # against the defender the round began with
+    success_after: Rate | None = None  # against the one it ended with
+    strict: Rate | None = None
+    lenient: Rate | None = None
+    effective_families: float | None = None
+    unique_successes: int | None = None
+
+
+class Bouts(Part):
+    """Every bout that was scheduled ended in exactly one of the other states."""
+
+    scheduled: int = 0
+    trained: int = 0
+    dropped: dict[str, int] = {}
+    dead_lettered: int = 0
+    expired: int = 0
+
+    @property
+    def accounted(self) -> int:
+        return self.trained + sum(self.dropped.values()) + self.dead_lettered + self.expired
+
+
+class Spread(Part):
+    p50: float | None = None
+    max: float | None = None
+
+
+class Latency(Part):
+    steady_p99: float | None = None
+    during_swap_p99: float | None = None
+
+
+class Swaps(Part):
+    count: int = 0
+    refused: int = 0
+    requests: int = 0
+    failed: int = 0
+    publish_to_served_ms: Spread = Spread()
+    latency_ms: Latency = Latency()
+
+
+class Step(Part):
+    role: str
+    step: int
+    reward_mean: float | None = None
+    success: float | None = None
+    zero_variance_share: float | None = None
+    kl: float | None = None
+    seconds: float | None = None
+
+
+class FamilyCount(Part):
+    attempts: int
+    successes: int
+
+
+class Round(Part):
+    """Round 0 is the state before any hardening."""
+
+    round: int = Field(ge=0)
+    attack_success: dict[str, Rate]
+    refusal: dict[str, Rate]
+    accuracy: dict[str, Rate]
+    attacker: AttackerPart | None = None
+    policies: dict[str, str]
+    rolled_back: bool = False
+    bouts: Bouts = Bouts()
+    swaps: Swaps = Swaps()
+    steps: tuple[Step, ...] = ()
+    families: dict[str, FamilyCount] = {}
+
+
+class MonitorArm(Part):
+    refusal_ordinary: Rate
+    rolled_back: bool
+
+
+class Matrix(Part):
+    """`attack_success[a][d]` is attacker `a` against defender `d`; a cell is a rate object or a number."""
+
+    attackers: tuple[str | int, ...]
+    defenders: tuple[str | int, ...]
+    attack_success: tuple[tuple[Rate | float | None, ...], ...]
+
+
+class Seconds(Part):
+    """Wall time. `start`: until every process is ready; `prepare`: until the first round; `play`: until the last one is over."""
+
+    install: float = 0.0
+    start: float = 0.0
+    prepare: float = 0.0
+    play: float = 0.0
+    total: float = 0.0
+
+
+class Components(Part):
+    """What really ran. None where the run had no such part (one process has neither broker nor server)."""
+
+    kafka: str | None = None
+    triton: str | None = None
+    torch: str | None = None
+    transformers: str | None = None
+    processes: tuple[str, ...] = ()
+
+
+class Exchange(Part):
+    """An attack on the game's own world and an answer to it. The page keeps it hidden until it is asked for."""
+
+    bout_id: str
+    round: int
+    suite: str
+    family: str
+    seed: str
+    attack: str
+    response: str
+    harmful: bool
+    refusal: str
+
+
+class Report(Part):
+    """The whole run."""
+
+    schema_: str = Field(SCHEMA, alias="schema")
+    ok: bool
+    seed: int
+    failed: str | None = None
+    seconds: Seconds
+    components: Components
+    rounds: tuple[Round, ...]
+    monitor_arm: MonitorArm | None = None
+    matrix: Matrix | None = None
+    examples: tuple[Exchange, ...] = ()
+    made_by: dict[str, str] = {}
