@@ -1,0 +1,1 @@
+"""The learner: one policy, its optimiser and the GRPO step, in torch."""
