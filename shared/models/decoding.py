@@ -1,9 +1,10 @@
 """The book of one batch: which rows are still going, what each has said, and which random number comes next.
 
-    R rows at the start (one per sample), B rows still in the batch, V vocabulary
+R rows at the start (one per sample), B rows still in the batch, V vocabulary
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,10 +14,21 @@ from shared.models import sampling
 from shared.models.ports import GenerateRequest, Sample
 from shared.models.prompt_encoder import PromptEncoder
 
-# Ended rows are dropped when they are at least this share of the batch: dropping copies the state of all others.
-COMPACT_AT = 0.15
 # Random numbers are made for this many tokens at a time.
 UNIFORM_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Move:
+    """The first `num_rows` rows stay, after row `source[i]` has moved to `to[i]`."""
+
+    num_rows: int
+    to: torch.Tensor
+    source: torch.Tensor
+
+    def apply(self, per_row: torch.Tensor) -> torch.Tensor:
+        per_row[self.to] = per_row[self.source]
+        return per_row[: self.num_rows]
 
 
 class Decoding:
@@ -62,8 +74,9 @@ class Decoding:
         log_probs_BV = sampling.log_distribution(logits_BV, self._divisor_B1, self._penalty_V)
         tokens_B = sampling.draw(log_probs_BV, uniform_B, self._greedy_B)
         chosen_B = log_probs_BV.gather(1, tokens_B[:, None])[:, 0]
-        numbers_B = tokens_B.cpu().numpy()
-        self._steps.append((self._rows_B, numbers_B, chosen_B))
+        # A copy: rows are moved in place afterwards, on a CPU in this very memory.
+        numbers_B = np.array(tokens_B.cpu())
+        self._steps.append((self._rows_B.copy(), numbers_B, chosen_B))
         stopped_B = np.isin(numbers_B, self._eos_ids) & self._going_B
         ended_B = (stopped_B | (self._limits_R[self._rows_B] == t + 1)) & self._going_B
         self._stopped_R[self._rows_B[stopped_B]] = True
@@ -71,16 +84,20 @@ class Decoding:
         self._going_B &= ~ended_B
         return tokens_B
 
-    def keep(self) -> torch.Tensor | None:
-        """Which rows of the batch go on, empty when none does; None means leave the batch as it is."""
+    def keep(self) -> "Move | None":
+        """How the rows that go on close up; None means all of them do."""
         num_going = int(self._going_B.sum())
-        if num_going and len(self._going_B) - num_going < COMPACT_AT * len(self._going_B):
+        if num_going == len(self._going_B):
             return None
-        kept_B = np.flatnonzero(self._going_B)
-        self._rows_B, self._going_B = self._rows_B[kept_B], self._going_B[kept_B]
-        self._uniforms_BT = self._uniforms_BT[kept_B]
+        # Rows from the end fill the holes: as many copies as rows ended, not as rows go on.
+        to = np.flatnonzero(~self._going_B[:num_going])
+        source = num_going + np.flatnonzero(self._going_B[num_going:])
+        for per_row in (self._rows_B, self._uniforms_BT):
+            per_row[to] = per_row[source]
+        self._rows_B, self._uniforms_BT = self._rows_B[:num_going], self._uniforms_BT[:num_going]
+        self._going_B = np.ones(num_going, dtype=bool)
         self._enter_rows()
-        return torch.from_numpy(kept_B).to(self._device)
+        return Move(num_going, torch.from_numpy(to).to(self._device), torch.from_numpy(source).to(self._device))
 
     def samples(self, encoder: PromptEncoder) -> list[list[Sample]]:
         """What every row has said so far, request by request."""

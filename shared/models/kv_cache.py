@@ -1,6 +1,6 @@
 """The attention state of a batch whose rows multiply once (samples of a prompt) and leave one by one (ended answers).
 
-    B rows, H key heads, L positions, D head size
+B rows, H key heads, L positions, D head size
 """
 
 from typing import Any
@@ -39,16 +39,22 @@ class RoomyLayer(CacheLayerMixin):
             self.keys, self.values, self.is_initialized, self.length = key_states, value_states, True, end
             return key_states, value_states
         if end > self.keys.shape[-2]:
-            self.keys, self.values = _roomy(self.keys, self.length), _roomy(self.values, self.length)
+            self.keys, self.values = _roomy(self.keys, GROWTH), _roomy(self.values, GROWTH)
         self.keys[:, :, self.length : end] = key_states
         self.values[:, :, self.length : end] = value_states
         self.length = end
         return self.keys[:, :, :end], self.values[:, :, :end]
 
-    def select(self, rows_B: torch.Tensor) -> None:
-        """Row i becomes what row `rows_B[i]` was; a row may be asked for several times or not at all."""
-        self.keys = _roomy(self.keys, self.length, rows_B)
-        self.values = _roomy(self.values, self.length, rows_B)
+    def multiply(self, rows_B: torch.Tensor, room: int) -> None:
+        """Row i becomes a copy of what row `rows_B[i]` was, with room for more positions."""
+        self.keys, self.values = _roomy(self.keys[rows_B], room), _roomy(self.values[rows_B], room)
+
+    def shrink(self, num_rows: int, to: torch.Tensor, source: torch.Tensor) -> None:
+        """Only the first `num_rows` rows stay; before that, row `source[i]` moves to `to[i]`. The rest is not touched."""
+        for states in (self.keys, self.values):
+            used = states[:, :, : self.length]
+            used[to] = used[source]
+        self.keys, self.values = self.keys[:num_rows], self.values[:num_rows]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.length + query_length, 0
@@ -64,18 +70,19 @@ class RoomyCache(Cache):
     def __init__(self, num_layers: int) -> None:
         super().__init__(layers=[RoomyLayer() for _ in range(num_layers)])
 
-    def select(self, rows_B: torch.Tensor) -> None:
+    def multiply(self, rows_B: torch.Tensor, room: int) -> None:
         for layer in self.layers:
-            layer.select(rows_B)
+            layer.multiply(rows_B, min(room, GROWTH))
+
+    def shrink(self, num_rows: int, to: torch.Tensor, source: torch.Tensor) -> None:
+        for layer in self.layers:
+            layer.shrink(num_rows, to, source)
 
 
-def _roomy(states_BHLD: torch.Tensor, length: int, rows_B: torch.Tensor | None = None) -> torch.Tensor:
-    used = states_BHLD[:, :, :length]
-    if rows_B is not None:
-        used = used.index_select(0, rows_B)
-    batch, heads, _, size = used.shape
-    roomy = used.new_empty(batch, heads, length + GROWTH, size)
-    roomy[:, :, :length] = used
+def _roomy(states_BHLD: torch.Tensor, room: int) -> torch.Tensor:
+    batch, heads, length, size = states_BHLD.shape
+    roomy = states_BHLD.new_empty(batch, heads, length + room, size)
+    roomy[:, :, :length] = states_BHLD
     return roomy
 
 

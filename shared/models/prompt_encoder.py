@@ -62,7 +62,7 @@ class PromptEncoder:
     def decode(self, token_ids: Sequence[Sequence[int]]) -> list[str]:
         """The text of each, special tokens left out."""
         # Samples of one prompt are often the same: each distinct one is decoded once.
-        texts = {ids: "" for ids in map(tuple, token_ids)}
+        texts = dict.fromkeys(map(tuple, token_ids), "")
         for ids in texts:
             texts[ids] = self.tokenizer.decode(ids, skip_special_tokens=True)
         return [texts[tuple(ids)] for ids in token_ids]

@@ -56,7 +56,9 @@ def ban(token_ids: list[int], vocab_size: int, device: torch.device) -> torch.Te
     return penalty_V
 
 
-def log_distribution(logits_RV: torch.Tensor, temperature_R1: torch.Tensor | None, penalty_V: torch.Tensor | None) -> torch.Tensor:
+def log_distribution(
+    logits_RV: torch.Tensor, temperature_R1: torch.Tensor | None, penalty_V: torch.Tensor | None
+) -> torch.Tensor:
     """Log-probs of the distribution that is drawn from, float32. No temperature means 1."""
     logits_RV = logits_RV.float()
     if temperature_R1 is not None:

@@ -7,7 +7,7 @@ rows that end leave the batch; logits are computed for the last position only.
 """
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from shared.models import sampling
-from shared.models.decoding import Decoding
+from shared.models.decoding import Decoding, Move
 from shared.models.kv_cache import ATTENTION, RoomyCache
 from shared.models.ports import GenerateRequest, Prompt, Sample
 from shared.models.prompt_encoder import PromptEncoder
@@ -33,18 +33,30 @@ class _State:
     bias_B11L: torch.Tensor | None  # mask_BL with room for the answer, as attention adds it; None: nothing to mask
     rope_delta_B1: torch.Tensor | None  # models whose positions have three axes
 
-    def select(self, rows_B: torch.Tensor) -> "_State":
+    def multiply(self, rows_B: torch.Tensor, room: int) -> "_State":
+        """Row i becomes a copy of what row `rows_B[i]` is."""
         if isinstance(self.cache, RoomyCache):
-            self.cache.select(rows_B)
+            self.cache.multiply(rows_B, room)
         else:
             self.cache.reorder_cache(rows_B)
+        return self._each(lambda per_row: per_row[rows_B])
+
+    def shrink(self, move: Move) -> "_State":
+        if isinstance(self.cache, RoomyCache):
+            self.cache.shrink(move.num_rows, move.to, move.source)
+        else:
+            rows_B = torch.arange(len(self.mask_BL), device=move.to.device)
+            self.cache.reorder_cache(move.apply(rows_B))
+        return self._each(move.apply)
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "_State":
         return replace(
             self,
-            logits_BV=self.logits_BV[rows_B],
-            mask_BL=self.mask_BL[rows_B],
-            next_position_B1=self.next_position_B1[rows_B],
-            bias_B11L=None if self.bias_B11L is None else self.bias_B11L[rows_B],
-            rope_delta_B1=None if self.rope_delta_B1 is None else self.rope_delta_B1[rows_B],
+            logits_BV=change(self.logits_BV),
+            mask_BL=change(self.mask_BL),
+            next_position_B1=change(self.next_position_B1),
+            bias_B11L=None if self.bias_B11L is None else change(self.bias_B11L),
+            rope_delta_B1=None if self.rope_delta_B1 is None else change(self.rope_delta_B1),
         )
 
 
@@ -106,17 +118,17 @@ class TransformersEngine:
         rows = [index_of_prompt[request.prompt] for request in requests for _ in range(request.num_samples)]
         with torch.inference_mode():
             longest = max(request.sampling.max_tokens for request in requests)
-            state = self._with_room(state, longest).select(torch.tensor(rows, device=self.device))
+            state = self._with_bias(state, longest).multiply(torch.tensor(rows, device=self.device), longest)
         while True:
             with torch.inference_mode():
                 tokens_B = decoding.advance(state.logits_BV)
             yield
-            kept_B = decoding.keep()
-            if kept_B is not None:
-                if not len(kept_B):
+            move = decoding.keep()
+            if move is not None:
+                if not move.num_rows:
                     return
                 with torch.inference_mode():
-                    state, tokens_B = state.select(kept_B), tokens_B[kept_B]
+                    state, tokens_B = state.shrink(move), move.apply(tokens_B)
             state = self._step(state, tokens_B)
 
     @torch.inference_mode()
@@ -138,7 +150,7 @@ class TransformersEngine:
         )
         return state, index_of_prompt
 
-    def _with_room(self, state: _State, max_tokens: int) -> _State:
+    def _with_bias(self, state: _State, max_tokens: int) -> _State:
         if not self._is_plain or bool(state.mask_BL.all()):
             return state
         dtype = self.model.dtype
@@ -196,4 +208,4 @@ def _use_decode_attention(model: Any) -> None:
     """For the language model only; an image tower keeps its own."""
     names = [name for name in model.config.sub_configs if getattr(model.config, name, None) is not None]
     text_names = [name for name in names if getattr(model.config, name) is model.config.get_text_config(decoder=True)]
-    model.set_attn_implementation({name: ATTENTION for name in text_names} if text_names else ATTENTION)
+    model.set_attn_implementation(dict.fromkeys(text_names, ATTENTION) if text_names else ATTENTION)

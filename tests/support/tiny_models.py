@@ -28,9 +28,7 @@ from shared.models.ports import Prompt
 NUM_WORDS = 510
 IMAGE_SIZE, PATCH_SIZE = 32, 8
 SPECIAL_TOKENS = ["<pad>", "<s>", "</s>", "<unk>", "<image>", "<user>", "<assistant>", "<system>"]
-TEXT_TEMPLATE = (
-    "<s>{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} {% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
-)
+TEXT_TEMPLATE = "<s>{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} {% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
 IMAGE_TEXT_TEMPLATE = (
     "<s>{% for m in messages %}<{{ m['role'] }}> {% for p in m['content'] %}"
     "{% if p['type'] == 'image' %}<image>{% else %}{{ p['text'] }}{% endif %} {% endfor %}{% endfor %}"
