@@ -23,7 +23,9 @@ from shared.domain.errors import SetupError
 PREFIX = "HARDEN_"
 DELIMITER = "__"
 # Sections that belong to a service. One environment may serve them all, so each ignores the others'.
-SERVICE_SECTIONS = frozenset({"attacker", "defender_inference", "gateway", "judge", "trainer", "triton", "console", "ctl", "demo"})
+SERVICE_SECTIONS = frozenset(
+    {"attacker", "defender_inference", "gateway", "judge", "trainer", "triton", "console", "ctl", "demo"}
+)
 # Under this prefix the environment has nothing, which is what "explicit values only" means.
 _NO_ENVIRONMENT = "\0"
 
@@ -42,7 +44,7 @@ class KafkaSettings(Section):
     delivery_timeout_s: float = Field(60.0, gt=0, le=600)
     """How long a message may stay unacknowledged before sending it counts as failed (and is retried by the worker)."""
     linger_ms: int = Field(0, ge=0, le=1000)
-    """How long a message waits for others to share a batch. Left alone it goes at once; batches form while one is on its way."""
+    """How long a message waits for others to share a batch. 0 sends at once; batches form while one is on its way."""
     session_timeout_s: float = Field(10.0, ge=6, le=300)
     """A member that the broker has not heard of for so long is dead, and its partitions go to the others."""
     max_poll_interval_s: float = Field(300.0, gt=0, le=3600)

@@ -75,7 +75,9 @@ PROCESS_INFO = Metric("harden_process_info", Type.GAUGE, "Always 1; its label sa
 BOUTS_SCHEDULED = Metric("harden_bouts_scheduled_total", Type.COUNTER, "Bouts put on the ring.", ("purpose",), _TRAINER)
 BOUTS_TRAINED = Metric("harden_bouts_trained_total", Type.COUNTER, "Bouts that took part in an update.", ("role",), _TRAINER)
 BOUTS_EVALUATED = Metric("harden_bouts_evaluated_total", Type.COUNTER, "Bouts that were measured on.", (), _TRAINER)
-BOUTS_DROPPED = Metric("harden_bouts_dropped_total", Type.COUNTER, "Bouts that came back and were not used.", ("reason",), _TRAINER)
+BOUTS_DROPPED = Metric(
+    "harden_bouts_dropped_total", Type.COUNTER, "Bouts that came back and were not used.", ("reason",), _TRAINER
+)
 BOUTS_EXPIRED = Metric("harden_bouts_expired_total", Type.COUNTER, "Bouts that did not come back in time.", (), _TRAINER)
 BOUTS_OUTSTANDING = Metric("harden_bouts_outstanding", Type.GAUGE, "Bouts scheduled and not yet accounted for.", (), _TRAINER)
 VERSION_LAG = Metric(
@@ -99,8 +101,12 @@ REFUSAL_ORDINARY_RATE = Metric(
 ZERO_VARIANCE_SHARE = Metric(
     "harden_zero_variance_share", Type.GAUGE, "Share of groups whose rewards are all equal.", ("role",), _TRAINER
 )
-UNSCOREABLE = Metric("harden_unscoreable_total", Type.COUNTER, "Labels on which the panel reached no quorum.", ("label",), ("judge",))
-ABSTENTIONS = Metric("harden_abstentions_total", Type.COUNTER, "Questions a panel member gave no answer to.", ("member",), ("judge",))
+UNSCOREABLE = Metric(
+    "harden_unscoreable_total", Type.COUNTER, "Labels on which the panel reached no quorum.", ("label",), ("judge",)
+)
+ABSTENTIONS = Metric(
+    "harden_abstentions_total", Type.COUNTER, "Questions a panel member gave no answer to.", ("member",), ("judge",)
+)
 
 POLICY_VERSION = Metric(
     "harden_policy_version",
@@ -109,9 +115,13 @@ POLICY_VERSION = Metric(
     ("slot", "kind"),
     ("trainer", "triton"),
 )  # kind: published, served
-SWAPS = Metric("harden_swaps_total", Type.COUNTER, "Policies a replica decided on.", ("slot", "outcome"), _TRITON)  # served, refused
+SWAPS = Metric(
+    "harden_swaps_total", Type.COUNTER, "Policies a replica decided on.", ("slot", "outcome"), _TRITON
+)  # served, refused
 SWAP_REFUSED = Metric("harden_swap_refused_total", Type.COUNTER, "Policies a replica refused.", ("slot", "reason"), _TRITON)
-SWAP_SECONDS = Metric("harden_swap_seconds", Type.HISTOGRAM, "From publication to the first answer of the policy.", ("slot",), _TRITON)
+SWAP_SECONDS = Metric(
+    "harden_swap_seconds", Type.HISTOGRAM, "From publication to the first answer of the policy.", ("slot",), _TRITON
+)
 POLICY_REQUESTS = Metric("harden_policy_requests_total", Type.COUNTER, "Requests to a policy.", ("slot", "outcome"), _TRITON)
 POLICY_TOKENS = Metric("harden_policy_tokens_total", Type.COUNTER, "Tokens sampled.", ("slot",), _TRITON)
 

@@ -63,7 +63,7 @@ class MemoryBus:
 
     def log_reader(self, topics: Sequence[str], *, client_id: str, start: Mapping[Place, int] | None = None) -> LogReader:
         with self.changed:
-            positions = {place: 0 for place in self.places_of(topics)}
+            positions = dict.fromkeys(self.places_of(topics), 0)
         return _LogReader(self, positions | dict(start or {}))
 
     def create_topics(self) -> list[str]:
@@ -280,7 +280,7 @@ class _Group:
 
     def claim(self, member: _GroupConsumer) -> list[Place]:
         free = [place for place, target in self.target.items() if target is member and place not in self.owner]
-        self.owner |= {place: member for place in free}
+        self.owner |= dict.fromkeys(free, member)
         return free
 
     def release(self, member: _GroupConsumer, places: frozenset[Place]) -> None:

@@ -97,7 +97,10 @@ class Bus(Protocol):
         client_id: str,
         on_revoked: Callable[[frozenset[Place]], None],
     ) -> GroupConsumer:
-        """Starts at the group's committed offsets, or at the beginning. `on_revoked` runs inside `poll`, while a commit still counts."""
+        """Starts at the group's committed offsets, or at the beginning.
+
+        `on_revoked` runs inside `poll`, not necessarily on its thread, while a commit still counts; not at `close`.
+        """
         ...
 
     def log_reader(self, topics: Sequence[str], *, client_id: str, start: Mapping[Place, int] | None = None) -> LogReader:
