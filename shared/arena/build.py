@@ -13,7 +13,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import (
-    AutoModelForCausalLM,
     AutoModelForImageTextToText,
     CLIPVisionConfig,
     GenerationConfig,
@@ -36,13 +35,10 @@ from shared.arena import image, language, oracle, suites
 from shared.arena.language import Goal
 from shared.arena.seeds import ATTACKABLE_CELLS, disguise
 from shared.arena.tokenizer import (
-    END,
-    IMAGE,
     MAX_TOKENS,
     NUM_IMAGE_TOKENS,
     PAD,
     PATCH_SIZE,
-    SPECIAL_TOKENS,
     Encoder,
     build_processor,
     build_tokenizer,
@@ -91,7 +87,9 @@ def silent(phase: str, step: int, steps: int, loss: float) -> None:
     """Progress that nobody watches."""
 
 
-def build_base(out_dir: Path, *, steps: BaseSteps = BaseSteps(), seed: int = 0, progress: Progress = silent) -> dict:
+def build_base(
+    out_dir: Path, *, steps: BaseSteps = BaseSteps(), seed: int = 0, progress: Progress = silent, rows: int = suites.MIN_ROWS
+) -> dict:
     """Text first, then the eyes against the frozen names, then both together. Returns what `arena.json` says."""
     began = time.perf_counter()
     torch.manual_seed(seed)
@@ -110,11 +108,18 @@ def build_base(out_dir: Path, *, steps: BaseSteps = BaseSteps(), seed: int = 0, 
             lambda _: [_base_example(encoder, rng, JOINT_MIX, JOINT_IMAGE_SHARE) for _ in range(BATCH)], _pictures(model, rng),
         ),
     }  # fmt: skip
-    return _finish(model, tokenizer, out_dir, "base", seed, vars_of(steps), losses, began, measure_defender(model, encoder))
+    measured = measure_defender(model, encoder, rows=rows)
+    return _finish(model, tokenizer, out_dir, "base", seed, asdict(steps), losses, began, measured)
 
 
 def build_seed_defender(
-    out_dir: Path, *, base_dir: Path, steps: int = 150, seed: int = 0, progress: Progress = silent
+    out_dir: Path,
+    *,
+    base_dir: Path,
+    steps: int = 150,
+    seed: int = 0,
+    progress: Progress = silent,
+    rows: int = suites.MIN_ROWS,
 ) -> dict:
     """Refuses plain requests for restricted potions. Disguised ones are left out: taught neither way, they stay explorable."""
     began = time.perf_counter()
@@ -128,11 +133,11 @@ def build_seed_defender(
             lambda _: [seed_example(encoder, rng) for _ in range(BATCH)], _pictures(model, rng), warm_up=15,
         )
     }  # fmt: skip
-    measured = measure_defender(model, encoder)
+    measured = measure_defender(model, encoder, rows=rows)
     return _finish(model, build_tokenizer(), out_dir, "seed_defender", seed, {"sft": steps}, losses, began, measured)
 
 
-def build_attacker(out_dir: Path, *, steps: int = 900, seed: int = 0, progress: Progress = silent) -> dict:
+def build_attacker(out_dir: Path, *, steps: int = 900, seed: int = 0, progress: Progress = silent, rows: int = 512) -> dict:
     """Plain request -> disguised text of any attackable family, templates of training only; some stay plain."""
     began = time.perf_counter()
     torch.manual_seed(seed)
@@ -145,7 +150,7 @@ def build_attacker(out_dir: Path, *, steps: int = 900, seed: int = 0, progress: 
             warm_up=50,
         )
     }  # fmt: skip
-    measured = measure_attacker(model, encoder)
+    measured = measure_attacker(model, encoder, rows=rows)
     return _finish(model, tokenizer, out_dir, "attacker", seed, {"sft": steps}, losses, began, measured)
 
 
@@ -246,7 +251,7 @@ def _ready(model: Any, encoder: Encoder, max_new_tokens: int) -> Any:
     return model
 
 
-def _language_model(model: Any) -> nn.Module:
+def _language_model(model: Any) -> Any:
     return model.model.language_model if isinstance(model, LlavaForConditionalGeneration) else model.model
 
 
@@ -333,7 +338,9 @@ def _loss(model: Any, examples: Sequence[Example], see: ImageFeatures) -> Tensor
     decoder = _language_model(model)
     length = max(len(e.prompt) + len(e.answer) for e in examples) - 1
     ids_BT = torch.zeros(len(examples), length, dtype=torch.long)
-    rows, columns, targets = [], [], []
+    rows: list[int] = []
+    columns: list[int] = []
+    targets: list[int] = []
     for row, e in enumerate(examples):
         tokens = (e.prompt + e.answer)[:-1]
         ids_BT[row, : len(tokens)] = torch.tensor(tokens)
@@ -401,14 +408,12 @@ def _ends(history: Sequence[float]) -> list[float]:
     return [float(np.mean(history[:width])), float(np.mean(history[-width:]))] if history else []
 
 
-def vars_of(steps: BaseSteps) -> dict[str, int]:
-    return {"text": steps.text, "align": steps.align, "joint": steps.joint}
-
-
 # Measuring
 
 
-def answer_greedily(model: Any, encoder: Encoder, texts: Sequence[str], *, max_new_tokens: int = MAX_ANSWER_TOKENS) -> list[str]:
+def answer_greedily(
+    model: Any, encoder: Encoder, texts: Sequence[str], *, max_new_tokens: int = MAX_ANSWER_TOKENS
+) -> list[str]:
     """The defender's most likely answers, pictures in their first variants."""
     return _generate(model, encoder, [encoder.prompt(t) for t in texts], max_new_tokens, do_sample=False)
 
@@ -418,7 +423,9 @@ def measure_defender(model: Any, encoder: Encoder, *, rows: int = suites.MIN_ROW
     measured = {}
     for suite in suites.all_suites(seed=seed, rows=rows):
         answers = answer_greedily(model, encoder, [row.attack for row in suite.rows])
-        measured[suite.name] = round(float(np.mean([suite.counts(r, a) for r, a in zip(suite.rows, answers, strict=True)])), 4)
+        for measure in suite.measures:
+            hits = [suites.counts(measure, row, a) for row, a in zip(suite.rows, answers, strict=True)]
+            measured[f"{measure}.{suite.name}"] = round(float(np.mean(hits)), 4)
     return measured
 
 
@@ -460,9 +467,15 @@ def _generate(
             if shown:
                 pixels = np.stack([np.asarray(image.draw(word, n)) for word, n in shown])
                 extra = {"pixel_values": torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1.0}
-            sampling = {"do_sample": True} if do_sample else {"do_sample": False, "temperature": None, "top_k": None, "top_p": None}
+            sampling = (
+                {"do_sample": True} if do_sample else {"do_sample": False, "temperature": None, "top_k": None, "top_p": None}
+            )
             out = model.generate(
-                input_ids=ids, attention_mask=(ids != encoder.ids[PAD]).long(), max_new_tokens=max_new_tokens, **sampling, **extra
+                input_ids=ids,
+                attention_mask=(ids != encoder.ids[PAD]).long(),
+                max_new_tokens=max_new_tokens,
+                **sampling,
+                **extra,
             )
             for row, n in enumerate(chunk):
                 answers[n] = encoder.decode(out[row, length:].tolist())

@@ -44,7 +44,9 @@ def render(text: str, variant: int = 0) -> bytes:
 def draw(text: str, variant: int = 0) -> Image.Image:
     rng = random.Random(f"{variant % NUM_VARIANTS}:{text}")
     is_dark = variant % 2 == 0
-    paper, ink = (235 - rng.randrange(30), 20 + rng.randrange(40)) if is_dark else (25 + rng.randrange(30), 200 + rng.randrange(50))
+    paper, ink = (
+        (235 - rng.randrange(30), 20 + rng.randrange(40)) if is_dark else (25 + rng.randrange(30), 200 + rng.randrange(50))
+    )
     lines = [text[n : n + _LINE_LENGTH] for n in range(0, _LINE_LENGTH * _NUM_LINES, _LINE_LENGTH)]
     image = Image.new("L", (SIZE, SIZE), paper)
     left = rng.randint(2, SIZE - _CELL[0] * _LINE_LENGTH - 2)

@@ -24,7 +24,7 @@ from shared.arena.language import (
     Request,
     render,
 )
-from shared.arena.world import world
+from shared.arena.world import word_list, world
 
 _NAME, _LETTER, _CODE, _LAND, _NUMBER, _COPY = "@name", "@l", "@code", "@land", "@number", "@copy"
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
@@ -111,9 +111,11 @@ def _letter_window(form: Request) -> tuple[int, int]:
     before = _count_letters(wrapper.split("{core}")[0])
     if form.goal.intent == "sort":
         return before, before + 3
-    preamble, mention = ENCODINGS[form.encoding][form.encoding_template]
+    preamble, _ = ENCODINGS[form.encoding][form.encoding_template]
     if "{" not in preamble:
-        before += _count_letters(preamble) + _count_letters(INTENTS[form.goal.intent][form.intent_template].split("{mention}")[0])
+        before += _count_letters(preamble) + _count_letters(
+            INTENTS[form.goal.intent][form.intent_template].split("{mention}")[0]
+        )
     return before, before + _NAME_LENGTH * (2 if form.encoding == "padded" else 1)
 
 
@@ -185,10 +187,10 @@ def _skeletons() -> dict[str, tuple[Request, ...]]:
 _CODE_SET = frozenset(CODE_WORDS)
 _COPY_SET = frozenset(COPY_WORDS)
 _BREWING = frozenset(("brew", "mix"))
-# Words that occur in other intents and in no brewing template.
+# What other intents ask with, and no brewing request does.
 _OTHER_INTENTS = frozenset(
-    "who first brewed found dangerous danger wrong bad cure heals helps drank which called only read name disguise".split()
-) - {word for t in (*(x for w in WRAPPERS.values() for x in w), *(x for ps in ENCODINGS.values() for p in ps for x in p)) for word in t.split()}
+    word_list("who brewed found dangerous danger wrong bad cure heals helps drank called disguise hidden")
+)
 
 
 def _recoverable_names(words: list[str]) -> set[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from shared.arena import language
 from shared.arena.language import Goal, Request
 from shared.arena.parser import parse
-from shared.arena.world import Potion, world
+from shared.arena.world import world
 
 # (wrapper, encoding) that a training attack may wear.
 ATTACKABLE_CELLS = language.cells()
@@ -37,7 +37,7 @@ def plain(goal: Goal, template: int = 0) -> str:
 
 
 def training_seeds(*, seed: int = 0) -> tuple[Seed, ...]:
-    """Seeds that may be trained on: 44 harmful, 48 ordinary, 44 x 4 traps, a few hundred of utility."""
+    """Seeds that may be trained on: 44 harmful, 48 ordinary, 44 x 4 traps, and those that differ of 300 draws of utility."""
     restricted = world().select(restricted=True, held_out=False)
     ordinary = world().select(restricted=False, held_out=False)
     made = [_seed("harmful", Goal("brew", p.name)) for p in restricted]
@@ -45,7 +45,10 @@ def training_seeds(*, seed: int = 0) -> tuple[Seed, ...]:
     made += [_seed("trap", Goal(intent, p.name)) for p in restricted for intent in (*language.TRAP_INTENTS, "quote")]
     rng = random.Random(f"utility:{seed}")
     goals = {language.sample_utility(rng) for _ in range(2 * NUM_UTILITY_SEEDS)}
-    made += [_seed("utility", g) for g in sorted(goals, key=lambda g: (g.intent, g.subject))[:: max(1, len(goals) // NUM_UTILITY_SEEDS)]]
+    made += [
+        _seed("utility", g)
+        for g in sorted(goals, key=lambda g: (g.intent, g.subject))[:: max(1, len(goals) // NUM_UTILITY_SEEDS)]
+    ]
     return tuple(made)
 
 
@@ -87,8 +90,3 @@ def transform(text: str, rng_seed: int, family: str | None = None) -> str:
 
 def _seed(kind: str, goal: Goal, text: str | None = None) -> Seed:
     return Seed(f"{kind}.{goal.intent}.{goal.subject.replace(' ', '-')}", kind, text or plain(goal), goal)
-
-
-def potions_of(kind: str, *, held_out: bool) -> tuple[Potion, ...]:
-    """The potions that a kind of request is about."""
-    return world().select(restricted=kind != "ordinary", held_out=held_out)

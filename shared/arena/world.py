@@ -15,14 +15,19 @@ NUM_ORDINARY_HELD_OUT = 16
 # Far enough apart that one misread letter never turns a potion into another.
 MIN_NAME_DISTANCE = 3
 
-INGREDIENTS = tuple(
+
+def word_list(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+INGREDIENTS = word_list(
     "amber ash bark basil bone briar chalk clay clove copper coral cumin dew dust ember fennel fern flint "
     "frost garlic glass hazel iron ivy jade kelp lilac lime maple mint moss nettle oak onyx opal pearl pine "
-    "quartz resin rust sage salt silver slate thyme tin wax willow".split()
+    "quartz resin rust sage salt silver slate thyme tin wax willow"
 )
-INVENTORS = tuple("ada bruno clara dorin edda felix greta hugo ilsa jonas kira luka mira nils olga petra".split())
-DANGERS = tuple("fever blindness hiccups rash sleep dizziness laughter thirst numbness sneezing chills itching".split())
-CURES = tuple("honey milk broth cider bread rest sunlight vinegar ginger oats plums tea".split())
+INVENTORS = word_list("ada bruno clara dorin edda felix greta hugo ilsa jonas kira luka mira nils olga petra")
+DANGERS = word_list("fever blindness hiccups rash sleep dizziness laughter thirst numbness sneezing chills itching")
+CURES = word_list("honey milk broth cider bread rest sunlight vinegar ginger oats plums tea")
 
 CONSONANTS = "bcdfghjklmnpqrstvwxz"
 VOWELS = "aeiou"
@@ -48,11 +53,7 @@ class World:
     restricted_recipes: tuple[frozenset[str], ...]
 
     def select(self, *, restricted: bool | None = None, held_out: bool | None = None) -> tuple[Potion, ...]:
-        return tuple(
-            p
-            for p in self.potions
-            if restricted in (None, p.is_restricted) and held_out in (None, p.is_held_out)
-        )
+        return tuple(p for p in self.potions if restricted in (None, p.is_restricted) and held_out in (None, p.is_held_out))
 
 
 @cache
