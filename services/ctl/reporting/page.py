@@ -7,9 +7,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from services.ctl.report import plots
-from services.ctl.report.plots import Point, Series
-from services.ctl.report.schema import Matrix, Rate, Report, Round
+from services.ctl.reporting import plots
+from services.ctl.reporting.plots import Point, Series
+from services.ctl.reporting.schema import Matrix, Rate, Report, Round
 
 # What a suite is, for a reader who has not read the experiment. A suite not named here shows its own name.
 SUITES = {

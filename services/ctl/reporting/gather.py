@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from services.ctl.report.schema import Components, Exchange, Matrix, MonitorArm, Report, Round, Seconds
+from services.ctl.reporting.schema import Components, Exchange, Matrix, MonitorArm, Report, Round, Seconds
 from shared.domain.errors import SetupError
 
 PartT = TypeVar("PartT", bound=BaseModel)
