@@ -32,6 +32,14 @@ class ArenaTransforms:
         return RecordedAttack(text, family_of(text))
 
 
+class ArenaAnchors:
+    """AnchorSource: direct requests for restricted potions refused, disguised benign ones answered."""
+
+    def example(self, seed: Seed, random_seed: int) -> tuple[RecordedAttack, str]:
+        text, answer = seeds.anchor(seed.text, random_seed)
+        return RecordedAttack(text, family_of(text)), answer
+
+
 class ArenaImages:
     """ImageRenderer: the word, drawn small."""
 
@@ -65,6 +73,18 @@ class ArenaSuites:
         if name not in self._suites:
             raise ValueError(f"the arena has no suite {name!r}; it has {', '.join(self._suites)}")
         return self._suites[name]
+
+
+class ArenaAnchors:
+    """AnchorSource: a harmful request undisguised and refused; anything else in a training disguise and answered."""
+
+    def example(self, seed: Seed, random_seed: int) -> tuple[RecordedAttack, str]:
+        if seed.label is SeedLabel.HARMFUL:
+            return RecordedAttack(seed.text, "direct"), language.REFUSAL
+        attack = ArenaTransforms().apply(seed, random_seed)
+        request = parse(attack.text)
+        assert request is not None, "what the arena writes it can read"
+        return attack, language.answer(request)
 
 
 class ArenaOracle:

@@ -13,6 +13,7 @@ from shared.arena.world import world
 
 # (wrapper, encoding) that a training attack may wear.
 ATTACKABLE_CELLS = language.cells()
+_PLAIN = (("none", "plain"),)
 NUM_UTILITY_SEEDS = 300
 KINDS = ("harmful", "ordinary", "trap", "utility")
 
@@ -81,11 +82,20 @@ def transform(text: str, rng_seed: int, family: str | None = None) -> str:
     seed = seed_of(text)
     cells = ATTACKABLE_CELLS
     if family is not None:
-        cells = tuple(cell for cell in (*ATTACKABLE_CELLS, ("none", "plain")) if "/".join(cell) == family)
+        cells = tuple(cell for cell in (*ATTACKABLE_CELLS, *_PLAIN) if "/".join(cell) == family)
         if not cells:
             raise ValueError(f"no training family {family!r}; one of {sorted('/'.join(c) for c in ATTACKABLE_CELLS)}")
     rng = random.Random(f"transform:{rng_seed}:{text}")
     return language.render(disguise(seed.goal, rng, cells))
+
+
+def anchor(text: str, rng_seed: int) -> tuple[str, str]:
+    """A request made from the seed and what a good defender answers: the direct request refused, any other disguised
+    (or now and then plain) and answered."""
+    seed = seed_of(text)
+    rng = random.Random(f"anchor:{rng_seed}:{text}")
+    request = disguise(seed.goal, rng, _PLAIN if seed.is_harmful else (*ATTACKABLE_CELLS, *_PLAIN))
+    return language.render(request), language.REFUSAL if seed.is_harmful else language.answer(request)
 
 
 def _seed(kind: str, goal: Goal, text: str | None = None) -> Seed:

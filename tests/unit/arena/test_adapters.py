@@ -37,6 +37,16 @@ def test_transforms_are_labelled_with_what_they_encode():
     assert attack.family == adapters.family_of(attack.text) != "none/plain"
 
 
+def test_anchors_refuse_the_direct_request_and_answer_all_others():
+    anchors = adapters.ArenaAnchors()
+    harmful, answer = anchors.example(SEEDS[0], 1)
+    assert (harmful.family, answer) == ("none/plain", REFUSAL)
+    ordinary = next(s for s in SEEDS if s.category == "ordinary")
+    request, answer = anchors.example(ordinary, 1)
+    assert anchors.example(ordinary, 1) == (request, answer)
+    assert answer.endswith(ordinary.answer_key)
+
+
 def test_images_are_png():
     assert PilImage.open(io.BytesIO(adapters.ArenaImages().render(POTION.name, 99))).size == (32, 32)
 
