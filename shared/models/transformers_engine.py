@@ -18,6 +18,7 @@ from transformers.cache_utils import DynamicLayer
 from shared.models import sampling
 from shared.models.decoding import Decoding, Move
 from shared.models.kv_cache import ATTENTION, RoomyCache
+from shared.models.model_files import ModelFiles
 from shared.models.ports import GenerateRequest, Prompt, Sample
 from shared.models.prompt_encoder import PromptEncoder
 
@@ -61,11 +62,12 @@ class _State:
 
 
 class TransformersEngine:
-    """Implements Engine over a loaded model and its prompt encoder."""
+    """Implements Engine over a loaded model and its prompt encoder. `files`: where it was loaded from, if anywhere."""
 
-    def __init__(self, model: Any, encoder: PromptEncoder) -> None:
+    def __init__(self, model: Any, encoder: PromptEncoder, files: ModelFiles | None = None) -> None:
         self.model = model.eval()
         self.encoder = encoder
+        self.files = files
         self.device: torch.device = model.device
         self.vocab_size: int = model.get_output_embeddings().weight.shape[0]
         generation = model.generation_config
