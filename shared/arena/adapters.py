@@ -75,18 +75,6 @@ class ArenaSuites:
         return self._suites[name]
 
 
-class ArenaAnchors:
-    """AnchorSource: a harmful request undisguised and refused; anything else in a training disguise and answered."""
-
-    def example(self, seed: Seed, random_seed: int) -> tuple[RecordedAttack, str]:
-        if seed.label is SeedLabel.HARMFUL:
-            return RecordedAttack(seed.text, "direct"), language.REFUSAL
-        attack = ArenaTransforms().apply(seed, random_seed)
-        request = parse(attack.text)
-        assert request is not None, "what the arena writes it can read"
-        return attack, language.answer(request)
-
-
 class ArenaOracle:
     """PanelMember: knows the truth about every request of the arena. What it cannot read it does not call correct or wrong."""
 
