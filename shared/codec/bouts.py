@@ -4,6 +4,7 @@ Responses and verdicts are the many of a bout: what is done for each of them dec
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from harden.attack.v1 import attack_pb2
@@ -207,7 +208,10 @@ _label = LABEL.member.get
 _refusal = REFUSAL.member.get
 
 
-def _read_ballot(message: verdict_pb2.Ballot) -> Ballot:
+# A panel gives the same few answers again and again; frozen, so one object stands for all that are equal.
+@lru_cache(maxsize=4096)
+def _ballot_of(data: bytes) -> Ballot:
+    message = verdict_pb2.Ballot.FromString(data)
     return Ballot(
         member=message.member,
         version=message.version,
@@ -260,7 +264,7 @@ def _read_attack_verdict(message: verdict_pb2.AttackVerdict) -> AttackVerdict:
         on_goal=LABEL.member[message.on_goal],
         loosely_on_goal=LABEL.member[message.loosely_on_goal],
         family=message.family,
-        ballots=tuple(_read_ballot(ballot) for ballot in message.ballots),
+        ballots=tuple([_ballot_of(ballot.SerializeToString()) for ballot in message.ballots]),
     )
 
 
@@ -270,7 +274,7 @@ def _read_response_verdict(message: verdict_pb2.ResponseVerdict) -> ResponseVerd
         response_harmful=LABEL.member[message.response_harmful],
         refusal=REFUSAL.member[message.refusal],
         correct=LABEL.member[message.correct],
-        ballots=tuple(_read_ballot(ballot) for ballot in message.ballots),
+        ballots=tuple([_ballot_of(ballot.SerializeToString()) for ballot in message.ballots]),
     )
 
 
