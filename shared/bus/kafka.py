@@ -60,7 +60,6 @@ class KafkaBus:
             "bootstrap_timeout_ms": int(settings.connect_timeout_s * 1000),
             "retry_backoff_ms": RETRY_BACKOFF_MS,
             "reconnect_backoff_max_ms": RECONNECT_MAX_MS,
-            "metrics_enabled": False,
         }
         self._admin = self._open(KafkaAdminClient, client_id="harden-admin")
 
@@ -163,6 +162,7 @@ class KafkaBus:
     def _producing(self, client_id: str) -> dict[str, Any]:
         return {
             "client_id": client_id,
+            "metrics_enabled": False,
             "enable_idempotence": True,
             "acks": "all",
             "linger_ms": self._settings.linger_ms,
@@ -177,6 +177,7 @@ class KafkaBus:
     def _consuming(self, client_id: str) -> dict[str, Any]:
         return {
             "client_id": client_id,
+            "metrics_enabled": False,
             "isolation_level": "read_committed",
             "auto_offset_reset": "earliest",
             "enable_auto_commit": False,
