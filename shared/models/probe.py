@@ -37,7 +37,7 @@ def check_probe(engine: Engine, probe: Probe) -> float:
     for prompt in probe.prompts:
         if max(prompt.token_ids, default=0) >= engine.vocab_size:
             raise PoisonError(
-                RefusalReason.PROBE_MISMATCH, f"the probe has tokens beyond the vocabulary of {engine.vocab_size}"
+                RefusalReason.PROBE_MISMATCH, f"the probe has tokens beyond the {engine.vocab_size} there are"
             )
     measured = engine.logprobs([Prompt(p.conversation) for p in probe.prompts], [p.token_ids for p in probe.prompts])
     errors = [

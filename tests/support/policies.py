@@ -1,0 +1,83 @@
+"""A trainer's side of a swap for tests: signs, stores and publishes policies, and listens to what replicas say."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared import codec
+from shared.bus.ports import Bus
+from shared.domain import ids
+from shared.domain.bout import PolicyRef, Slot
+from shared.domain.conversation import BlobRef
+from shared.domain.events import Event, EventMeta
+from shared.domain.policy import (
+    Lineage,
+    PolicyManifest,
+    PolicyPublished,
+    PolicyRefused,
+    PolicyServed,
+    Probe,
+)
+from shared.models.ports import Prompt
+from shared.models.probe import make_probe
+from shared.models.transformers_loader import TransformersLoader
+from shared.store.policies import publish_files, put_manifest
+from shared.store.ports import BlobStore
+from shared.store.signing import Signer
+from shared.topics import POLICIES, SERVED
+from tests.support.tiny_models import a_prompt
+
+DEADLINE_S = 60.0
+
+
+def a_probe(directory: Path, prompts: list[Prompt] | None = None) -> Probe:
+    return make_probe(TransformersLoader().load(directory), prompts or [a_prompt("w1 w2 w3"), a_prompt("w7")])
+
+
+@dataclass
+class Publishing:
+    """`publish` gives every publication the next version. `heard` is everything replicas have said so far."""
+
+    bus: Bus
+    store: BlobStore
+    signer: Signer
+    version: int = 0
+    heard: list[PolicyServed | PolicyRefused] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._producer = self.bus.producer(client_id="test-trainer")
+        self._reader = self.bus.log_reader([SERVED.name], client_id="test-trainer")
+
+    def close(self) -> None:
+        self._producer.close()
+        self._reader.close()
+
+    def manifest(self, slot: Slot, directory: Path, probe: Probe) -> PolicyManifest:
+        self.version += 1
+        files = publish_files(self.store, directory)
+        return PolicyManifest(slot, self.version, files, probe, Lineage("run", 0, self.version, None, "test"))
+
+    def publish(self, slot: Slot, directory: Path, probe: Probe) -> PolicyRef:
+        manifest = self.manifest(slot, directory, probe)
+        blob, policy = put_manifest(self.store, self.signer, manifest)
+        self.announce(policy, blob)
+        return policy
+
+    def announce(self, policy: PolicyRef, manifest: BlobRef) -> None:
+        lineage = Lineage("run", 0, policy.version, None, "test")
+        published = PolicyPublished(policy, manifest, lineage, "step", time.time())
+        meta = EventMeta(ids.root("test-publication", policy.digest, policy.version, self.version), time.time(), "trainer")
+        self._producer.send([codec.to_message(POLICIES, Event(meta, published))])
+
+    def verdict_on(self, policy: PolicyRef, timeout_s: float = DEADLINE_S) -> PolicyServed | PolicyRefused:
+        """The first word of a replica on `policy`, waited for."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            for word in self.heard:
+                if word.policy == policy:
+                    return word
+            for message in self._reader.poll(0.2, 100):
+                fact = codec.from_message(SERVED, message).fact
+                assert isinstance(fact, PolicyServed | PolicyRefused)
+                self.heard.append(fact)
+        raise AssertionError(f"no replica said anything on {policy} within {timeout_s} s")
