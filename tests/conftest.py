@@ -1,0 +1,3 @@
+"""Fixtures that more than one directory of tests needs."""
+
+pytest_plugins = ["tests.support.kafka"]
