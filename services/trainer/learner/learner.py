@@ -231,7 +231,7 @@ class Learner:
     def _rows(
         self, prompt: EncodedPrompt, members: Sequence[int], answers: Sequence[Sequence[int]], temperature: float
     ) -> list[Row]:
-        return list(self._scorer.rows(prompt, members, answers, temperature, self.settings.max_samples_tokens_per_row))
+        return list(self._scorer.rows(prompt, members, answers, temperature))
 
     def _passes(self, rows: Sequence[Row]) -> list[Pass]:
         return passes(rows, self.settings.max_tokens_per_pass, self._reader.pad_id, self._device)
@@ -277,9 +277,7 @@ class Learner:
         for group in groups:
             for rollout in group.rollouts:
                 if not self._scorer.banned.isdisjoint(rollout.token_ids):
-                    raise ValueError(
-                        "a sample has a token of generation_config.suppress_tokens: it was not drawn from this policy's distribution"
-                    )
+                    raise ValueError("a sample has a token of generation_config.suppress_tokens: this policy did not draw it")
 
     def _report(
         self, groups: Sequence[Group], prepared: Sequence[_Prepared], sums: Sums, epoch: _EpochSums, moved: bool, seconds: float

@@ -80,11 +80,11 @@ class Predictions:
 
 
 class Scorer:
-    """Log-probs under a model, of the distribution that the engine draws from: temperature applied, banned tokens impossible."""
+    """Log-probs under a model, of the distribution the engine draws from: temperature applied, banned tokens impossible."""
 
     def __init__(self, model: Any, layout: str) -> None:
         self.model = model
-        vocabulary_size = model.get_output_embeddings().weight.shape[0]
+        vocabulary_size, self._hidden_size = model.get_output_embeddings().weight.shape
         self.banned = frozenset(model.generation_config.suppress_tokens or ())
         # The lowest number rather than -inf: its probability is 0 as well, and 0 times it is 0 and not NaN.
         self._ban_V = torch.zeros(vocabulary_size, device=model.device)
@@ -93,16 +93,11 @@ class Scorer:
         self.uses_tree = layout == "tree" or (layout == "auto" and _knows_trees(model.config) and self._layouts_agree())
 
     def rows(
-        self,
-        prompt: EncodedPrompt,
-        members: Sequence[int],
-        answers: Sequence[Sequence[int]],
-        temperature: float,
-        max_nodes: int,
+        self, prompt: EncodedPrompt, members: Sequence[int], answers: Sequence[Sequence[int]], temperature: float
     ) -> Iterator[Row]:
         """The answers of one prompt as rows of the layout in use."""
         if self.uses_tree:
-            return tree_rows(prompt, members, answers, temperature, max_nodes)
+            return tree_rows(prompt, members, answers, temperature, self._hidden_size)
         return plain_rows(prompt, members, answers, temperature)
 
     def score(self, batch: Pass) -> Predictions:
@@ -139,7 +134,7 @@ class Scorer:
         answers = [usable[4:9], [*usable[4:6], *usable[9:12]], usable[6:12]]
         scores = []
         for self.uses_tree in (True, False):
-            rows = list(self.rows(prompt, range(len(answers)), answers, 1.0, max_nodes=CHECK_TOKENS**2))
+            rows = list(self.rows(prompt, range(len(answers)), answers, 1.0))
             (batch,) = passes(rows, CHECK_TOKENS**2, 0, self.model.device)
             by_answer = dict(zip(batch.members, self.score(batch).logprobs_N.split(batch.lengths), strict=True))
             scores.append(torch.cat([by_answer[i] for i in range(len(answers))]))

@@ -24,7 +24,7 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     hashed = hashlib.sha256()
     for name in sorted(tensors):
         hashed.update(name.encode())
-        hashed.update(tensors[name].cpu().contiguous().view(torch.uint8).numpy())
+        hashed.update(tensors[name].cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return hashed.hexdigest()
 
 
@@ -40,7 +40,7 @@ def pack(model: Any, optimiser: torch.optim.Optimizer, facts: Mapping[str, Any])
 
 
 def unpack(data: bytes, model: Any, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
-    """Restores what `pack` took and returns its facts. Raises ValueError, before anything changes, where the bytes do not fit."""
+    """Restores what `pack` took and returns its facts. Raises ValueError, with nothing changed, where the bytes do not fit."""
     facts = _facts(data)
     tensors = load(data)
     weights = {name.removeprefix("weights."): tensor for name, tensor in tensors.items() if name.startswith("weights.")}

@@ -1,0 +1,35 @@
+"""Split hygiene: what is measured on must not have been trained on."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """`item` (normalised) stands in both splits."""
+
+    first: str
+    second: str
+    item: str
+
+
+def normalised(text: str) -> str:
+    """Case and white space do not make a text another one."""
+    return " ".join(text.casefold().split())
+
+
+def overlaps(splits: Mapping[str, Iterable[str]]) -> list[Overlap]:
+    """Every text (or template, image, potion id) that two splits share, by split and item."""
+    seen: dict[str, list[str]] = {}
+    for name, items in splits.items():
+        for item in {normalised(item) for item in items}:
+            seen.setdefault(item, []).append(name)
+    return sorted(
+        (
+            Overlap(names[i], names[j], item)
+            for item, names in seen.items()
+            for i in range(len(names))
+            for j in range(i + 1, len(names))
+        ),
+        key=lambda o: (o.first, o.second, o.item),
+    )
