@@ -37,6 +37,11 @@ RECONNECT_MAX_MS = 2_000
 CLOSE_TIMEOUT_S = 5.0
 COMMIT_TIMEOUT_MS = 10_000
 QUERY_TIMEOUT_MS = 10_000
+HEARTBEAT_MS = 500
+# Between these a worker may notice that it should stop.
+REBALANCE_POLL_MS = 2_000
+# So that a client that cannot poll does not spin.
+POLL_FAILED_WAIT_S = 0.1
 
 _FENCED = (kafka_errors.ProducerFencedError, kafka_errors.InvalidProducerEpochError)
 _TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
@@ -92,7 +97,7 @@ class KafkaBus:
             partition_assignment_strategy=[CooperativeStickyAssignor],
             session_timeout_ms=session_ms,
             # A rebalance is noticed with a heartbeat, so this is also how long the others wait for this member.
-            heartbeat_interval_ms=min(1000, session_ms // 3),
+            heartbeat_interval_ms=min(HEARTBEAT_MS, session_ms // 3),
             max_poll_interval_ms=int(self._settings.max_poll_interval_s * 1000),
             **self._consuming(client_id),
         )
@@ -277,6 +282,12 @@ class _GroupConsumer:
         client.subscribe(list(topics), listener=_Revocations(self))
 
     def poll(self, timeout_s: float, max_records: int) -> list[Incoming]:
+        # kafka-python forgets a join that completes between two polls and begins the next one, so that a group whose
+        # members poll briefly would rebalance for ever. Whoever is in a rebalance therefore stays until it is through.
+        coordinator = self._client._coordinator
+        if coordinator.need_rejoin():
+            with _settled():
+                coordinator.poll(timeout_ms=REBALANCE_POLL_MS)
         return _poll(self._client, timeout_s, max_records)
 
     def pause(self, places: Sequence[Place]) -> None:
@@ -360,19 +371,24 @@ class _LogReader:
 
 
 def _poll(client: Any, timeout_s: float, max_records: int) -> list[Incoming]:
-    began = time.monotonic()
-    try:
+    by_partition: dict[TopicPartition, list[Any]] = {}
+    with _settled():
         by_partition = client.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records)
+    return [_incoming(record) for records in by_partition.values() for record in records]
+
+
+@contextmanager
+def _settled() -> Iterator[None]:
+    """Around a poll. What passes by itself is logged, and the caller polls again; a listener's error is raised as it was."""
+    try:
+        yield
     except kafka_errors.KafkaError as error:
         if isinstance(error.__cause__, Exception) and not isinstance(error.__cause__, kafka_errors.KafkaError):
-            raise error.__cause__ from None  # the listener's own, wrapped by the client
+            raise error.__cause__ from None
         if not (error.retriable or isinstance(error, _MEMBERSHIP)):
             raise
-        # The client goes on by itself; a caller polls again. Wait out the time, or this would spin.
         _log.warning("poll_failed", error=type(error).__name__)
-        time.sleep(max(0.0, timeout_s - (time.monotonic() - began)))
-        return []
-    return [_incoming(record) for records in by_partition.values() for record in records]
+        time.sleep(POLL_FAILED_WAIT_S)
 
 
 def _incoming(record: Any) -> Incoming:

@@ -1,8 +1,10 @@
 """Every bus the contract is held to, with topics of its own for each test."""
 
 import itertools
+import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -53,6 +55,30 @@ class Harness:
         for client in self._clients:
             client.close()
         self.bus.close()
+
+
+@dataclass
+class Polling:
+    """A member polled by a thread of its own, as in a process of its own."""
+
+    consumer: GroupConsumer
+    found: list[Incoming] = field(default_factory=list)
+
+    @contextmanager
+    def __call__(self) -> Iterator["Polling"]:
+        stop = threading.Event()
+
+        def poll() -> None:
+            while not stop.is_set():
+                self.found.extend(self.consumer.poll(0.05, 100))
+
+        thread = threading.Thread(target=poll, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            stop.set()
+            thread.join()
 
 
 def take(consumer: GroupConsumer | LogReader, count: int) -> list[Incoming]:

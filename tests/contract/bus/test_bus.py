@@ -8,7 +8,16 @@ import pytest
 
 from shared.bus.ports import GroupConsumer, Outgoing, Place
 from shared.domain.errors import FencedError, PoisonError, SetupError, TransientError
-from tests.contract.bus.conftest import MAX_MESSAGE_BYTES, MAX_POLL_INTERVAL_S, NUM_PARTITIONS, Harness, after, take, values
+from tests.contract.bus.conftest import (
+    MAX_MESSAGE_BYTES,
+    MAX_POLL_INTERVAL_S,
+    NUM_PARTITIONS,
+    Harness,
+    Polling,
+    after,
+    take,
+    values,
+)
 from tests.support.workers import wait_until
 
 
@@ -83,46 +92,59 @@ def test_groups_do_not_know_each_other(harness: Harness) -> None:
     assert sorted(values(take(harness.member("two"), 2))) == ["a", "b"]
 
 
-def poll_both(one: GroupConsumer, two: GroupConsumer) -> None:
-    one.poll(0.05, 100)
-    two.poll(0.05, 100)
+def has_all(consumer: GroupConsumer) -> bool:
+    return len(consumer.assigned()) == NUM_PARTITIONS
+
+
+def in_halves(one: GroupConsumer, two: GroupConsumer) -> bool:
+    return len(one.assigned()) == len(two.assigned()) == NUM_PARTITIONS // 2
 
 
 def test_partitions_are_shared_out_when_a_member_joins_and_taken_over_when_it_leaves(harness: Harness) -> None:
     revoked: list[Place] = []
-    one = harness.member("g", on_revoked=revoked.extend)
-    wait_until(lambda: one.poll(0.05, 1) or len(one.assigned()) == NUM_PARTITIONS, "all partitions")
-    two = harness.member("g")
-    wait_until(lambda: poll_both(one, two) or len(two.assigned()) == 2, "a half")
-    assert len(one.assigned()) == 2
-    assert not one.assigned() & two.assigned()
-    assert frozenset(revoked) == two.assigned()
-    two.close()
-    wait_until(lambda: one.poll(0.05, 1) or len(one.assigned()) == NUM_PARTITIONS, "the other half")
+    one, two = harness.member("g", on_revoked=revoked.extend), harness.member("g")
+    with Polling(one)():
+        wait_until(lambda: has_all(one), "all partitions")
+        with Polling(two)():
+            wait_until(lambda: in_halves(one, two), "a half each")
+            assert not one.assigned() & two.assigned()
+            assert frozenset(revoked) == two.assigned()
+        two.close()
+        wait_until(lambda: has_all(one), "the other half")
 
 
 def test_a_rebalance_loses_nothing_and_repeats_nothing_that_was_committed_on_revocation(harness: Harness) -> None:
     done: dict[Place, int] = {}
-    one: GroupConsumer
 
     def commit_done(places: frozenset[Place]) -> None:
         one.commit({place: done[place] for place in places if place in done})
 
     one = harness.member("g", on_revoked=commit_done)
-    harness.send(*(str(n) for n in range(40)))
-    seen = take(one, 40)
-    done.update(after(seen))
     two = harness.member("g")
-    wait_until(lambda: poll_both(one, two) or len(two.assigned()) == 2, "a half")
-    harness.send(*(str(n) for n in range(40, 80)))
-    later: list[str] = []
+    harness.send(*(str(n) for n in range(40)))
+    done.update(after(take(one, 40)))
+    with Polling(one)() as first, Polling(two)() as second:
+        wait_until(lambda: in_halves(one, two), "a half each")
+        harness.send(*(str(n) for n in range(40, 80)))
+        wait_until(lambda: len(first.found) + len(second.found) >= 40, "the second forty")
+    assert sorted(values(first.found + second.found), key=int) == [str(n) for n in range(40, 80)]
+    assert first.found
+    assert second.found
 
-    def has_all() -> bool:
-        later.extend(values(one.poll(0.05, 100)) + values(two.poll(0.05, 100)))
-        return len(later) >= 40
 
-    wait_until(has_all, "the second forty")
-    assert sorted(later, key=int) == [str(n) for n in range(40, 80)]
+def test_a_listener_that_fails_fails_the_poll(harness: Harness) -> None:
+    def broken(places: frozenset[Place]) -> None:
+        raise KeyError("a bug in the listener")
+
+    one, two = harness.member("g", on_revoked=broken), harness.member("g")
+    wait_until(lambda: one.poll(0.05, 1) or has_all(one), "all partitions")
+
+    def poll() -> None:
+        while True:
+            one.poll(0.05, 1)
+
+    with Polling(two)(), pytest.raises(KeyError, match="a bug in the listener"):
+        poll()
 
 
 def test_a_member_cannot_commit_for_a_group_that_expelled_it(harness: Harness) -> None:
@@ -131,7 +153,7 @@ def test_a_member_cannot_commit_for_a_group_that_expelled_it(harness: Harness) -
     found = take(one, 4)
     two = harness.member("g")
     # One does not poll for longer than the interval, so all goes to two.
-    wait_until(lambda: two.poll(0.05, 1) or len(two.assigned()) == NUM_PARTITIONS, "all partitions")
+    wait_until(lambda: two.poll(0.05, 1) or has_all(two), "all partitions")
     with pytest.raises(TransientError):
         one.commit(after(found))
 
@@ -139,7 +161,7 @@ def test_a_member_cannot_commit_for_a_group_that_expelled_it(harness: Harness) -
 def test_a_paused_member_that_polls_stays_a_member_for_longer_than_the_poll_interval(harness: Harness) -> None:
     revoked: list[Place] = []
     one = harness.member("g", on_revoked=revoked.extend)
-    wait_until(lambda: one.poll(0.05, 1) or len(one.assigned()) == NUM_PARTITIONS, "all partitions")
+    wait_until(lambda: one.poll(0.05, 1) or has_all(one), "all partitions")
     one.pause(list(one.assigned()))
     harness.send(*"abcdef")
     until = time.monotonic() + 1.5 * MAX_POLL_INTERVAL_S
@@ -151,22 +173,17 @@ def test_a_paused_member_that_polls_stays_a_member_for_longer_than_the_poll_inte
 
 
 def test_a_pause_survives_a_rebalance_that_leaves_the_place_here(harness: Harness) -> None:
-    one = harness.member("g")
-    wait_until(lambda: one.poll(0.05, 1) or len(one.assigned()) == NUM_PARTITIONS, "all partitions")
+    one, two = harness.member("g"), harness.member("g")
+    wait_until(lambda: one.poll(0.05, 1) or has_all(one), "all partitions")
     one.pause(list(one.assigned()))
-    two = harness.member("g")
-    wait_until(lambda: poll_both(one, two) or len(two.assigned()) == 2, "a half")
-    harness.send(*(str(n) for n in range(40)))
-    found: list[str] = []
-
-    def two_has_its_half() -> bool:
-        assert one.poll(0.05, 10) == []
-        found.extend(values(two.poll(0.05, 100)))
-        return not any(two.lag().values()) and bool(found)
-
-    wait_until(two_has_its_half, "the second member's half")
-    one.resume(list(one.assigned()))
-    take(one, 40 - len(found))
+    with Polling(two)() as second:
+        with Polling(one)() as first:
+            wait_until(lambda: in_halves(one, two), "a half each")
+            harness.send(*(str(n) for n in range(40)))
+            wait_until(lambda: second.found and not any(two.lag().values()), "the second member's half")
+        assert not first.found
+        one.resume(list(one.assigned()))
+        take(one, 40 - len(second.found))
 
 
 def test_what_was_polled_before_a_pause_is_not_lost_and_not_repeated(harness: Harness) -> None:
