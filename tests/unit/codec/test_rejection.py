@@ -1,0 +1,250 @@
+"""What breaks a rule neither enters nor leaves, and whoever reads the reason learns which field it was."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared import codec, topics
+from shared.domain.bout import AttackVerdict, Label
+from shared.domain.conversation import Conversation
+from shared.domain.errors import PoisonError
+from shared.domain.events import Fact
+from shared.topics import Topic
+from tests.support.facts import (
+    a_bout,
+    a_completion,
+    a_dead_letter,
+    a_judged_bout,
+    a_published,
+    a_recorded_bout,
+    a_sampled_bout,
+    a_seed,
+    an_attacked_bout,
+    an_event,
+    every_fact,
+)
+from tests.support.wire import arrived, sent, spoilt, topic_of
+
+Spoil = Callable[[Any], object]
+
+
+def refusal(topic: Topic, message: Any) -> PoisonError:
+    with pytest.raises(PoisonError) as caught:
+        codec.from_message(topic, message)
+    return caught.value
+
+
+def outcome(topic: Topic, message: Any) -> str | type:
+    """The kind of fact read, or the reason why none was."""
+    try:
+        return type(codec.from_message(topic, message).fact)
+    except PoisonError as error:
+        return error.reason
+
+
+def setting(path: str, value: Any) -> Spoil:
+    """Sets one field of a protobuf message, `seed.label`."""
+
+    def spoil(message: Any) -> None:
+        *parents, last = path.split(".")
+        for name in parents:
+            message = getattr(message, name)
+        setattr(message, last, value)
+
+    return spoil
+
+
+def logprob(value: float) -> Spoil:
+    def spoil(message: Any) -> None:
+        message.sampled.responses[1].completion.logprobs[2] = value
+
+    return spoil
+
+
+RULES: list[tuple[str, Fact, Spoil, str]] = [
+    ("no meta", a_seed(), lambda m: m.ClearField("meta"), "meta"),
+    ("event id too short", a_seed(), setting("meta.event_id", "ab12"), "meta.event_id"),
+    ("event id in capitals", a_seed(), setting("meta.event_id", "A" * 32), "meta.event_id"),
+    ("event id with a newline", a_seed(), setting("meta.event_id", "a" * 32 + "\n"), "meta.event_id"),
+    ("no service", a_seed(), setting("meta.service", ""), "meta.service"),
+    ("time that is none", a_seed(), setting("meta.occurred_at", math.nan), "meta.occurred_at"),
+    ("parent that is no id", a_seed(), lambda m: m.meta.parent_ids.append("x"), "meta.parent_ids[1]"),
+    ("policy that is no digest", a_seed(), lambda m: m.meta.policy_digests.append("x"), "meta.policy_digests[1]"),
+    ("no seed", a_seed(), lambda m: m.ClearField("seed"), "seed"),
+    ("unspecified label", a_seed(), setting("seed.label", 0), "seed.label"),
+    ("label from the future", a_seed(), setting("seed.label", 99), "seed.label"),
+    ("no conversation", a_seed(), lambda m: m.seed.ClearField("conversation"), "seed.conversation"),
+    ("no messages", a_seed(), lambda m: m.seed.conversation.ClearField("messages"), "seed.conversation.messages"),
+    (
+        "speaker unspecified",
+        a_seed(),
+        lambda m: m.seed.conversation.messages[0].ClearField("speaker"),
+        "seed.conversation.messages[0].speaker",
+    ),
+    (
+        "part that is neither",
+        a_seed(),
+        lambda m: m.seed.conversation.messages[1].parts[0].ClearField("text"),
+        "seed.conversation.messages[1].parts[0].kind",
+    ),
+    ("bout without an id", a_bout(), setting("bout.bout_id", ""), "bout.bout_id"),
+    ("no responses wanted", a_bout(), setting("bout.num_responses", 0), "bout.num_responses"),
+    ("no tokens wanted", a_bout(), setting("bout.response_sampling.max_tokens", 0), "bout.response_sampling.max_tokens"),
+    ("negative temperature", a_bout(), setting("bout.response_sampling.temperature", -1.0), "response_sampling.temperature"),
+    ("learner unspecified", a_bout(), setting("bout.learner", 0), "bout.learner"),
+    ("no defender", a_bout(), lambda m: m.bout.ClearField("defender"), "bout.defender"),
+    ("defender without a digest", a_bout(), setting("bout.defender.digest", "sha256:12"), "bout.defender.digest"),
+    (
+        "policy plan without sampling",
+        a_bout(),
+        lambda m: m.bout.attack_plan.ClearField("sampling"),
+        "bout.attack_plan: sampling",
+    ),
+    ("no attacks wanted", a_bout(), setting("bout.attack_plan.num_attacks", 0), "bout.attack_plan"),
+    ("fewer recorded", a_recorded_bout("x"), lambda m: m.bout.attack_plan.recorded.pop(), "bout.attack_plan: recorded"),
+    ("no attacks", an_attacked_bout(), lambda m: m.attacked.ClearField("attacks"), "attacked.attacks"),
+    (
+        "picture without a digest",
+        an_attacked_bout(),
+        lambda m: m.attacked.attacks[0].conversation.messages[0].parts[1].image.blob.ClearField("sha256"),
+        "attacked.attacks[0].conversation.messages[0].parts[1].image.blob.sha256",
+    ),
+    ("log-prob that is none", a_sampled_bout(), logprob(math.nan), "sampled.responses[1].completion.logprobs[2]"),
+    ("log-prob without end", a_sampled_bout(), logprob(-math.inf), "sampled.responses[1].completion.logprobs[2]"),
+    ("probability above 1", a_sampled_bout(), logprob(0.5), "sampled.responses[1].completion.logprobs[2]"),
+    (
+        "token without log-prob",
+        a_sampled_bout(),
+        lambda m: m.sampled.responses[3].completion.logprobs.pop(),
+        "sampled.responses[3].completion: token_ids and logprobs must have the same length",
+    ),
+    ("no effort", a_sampled_bout(), lambda m: m.sampled.ClearField("effort"), "sampled.effort"),
+    ("response missing", a_sampled_bout(), lambda m: m.sampled.responses.pop(), "responses: 7 of them"),
+    ("responses in another order", a_sampled_bout(), lambda m: m.sampled.responses.reverse(), "responses: 8 of them"),
+    ("verdict missing", a_judged_bout(), lambda m: m.judged.response_verdicts.pop(), "response_verdicts"),
+    ("verdicts in another order", a_judged_bout(), lambda m: m.judged.attack_verdicts.reverse(), "attack_verdicts"),
+    (
+        "verdict unspecified",
+        a_judged_bout(),
+        lambda m: m.judged.response_verdicts[5].ClearField("refusal"),
+        "judged.response_verdicts[5].refusal",
+    ),
+    (
+        "ballot unspecified",
+        a_judged_bout(),
+        lambda m: setattr(m.judged.response_verdicts[0].ballots[0], "correct", 0),
+        "judged.response_verdicts[0].ballots[0].correct",
+    ),
+    ("publication without a manifest", a_published(), lambda m: m.ClearField("manifest"), "manifest"),
+    ("reason in prose", a_published(), setting("reason", "Because I say so"), "reason"),
+    ("dead letter without a place", a_dead_letter(), setting("topic", ""), "topic"),
+    ("dead letter before the beginning", a_dead_letter(), setting("offset", -1), "offset"),
+]
+
+
+@pytest.mark.parametrize(("fact", "spoil", "field"), [pytest.param(*rule[1:], id=rule[0]) for rule in RULES])
+def test_a_broken_rule_is_named_and_keeps_the_message_out(fact: Fact, spoil: Spoil, field: str) -> None:
+    error = refusal(topic_of(fact), spoilt(fact, spoil))
+    assert error.reason == "invalid"
+    assert f" {field}" in error.detail or f".{field}" in error.detail
+
+
+def test_rounding_may_lift_a_log_prob_a_little_above_zero() -> None:
+    fact = a_sampled_bout()
+    assert codec.from_message(topics.RESPONSES, spoilt(fact, logprob(1e-7))).fact != fact
+
+
+def test_a_refusal_does_not_repeat_what_somebody_wrote() -> None:
+    error = refusal(topics.SEEDS, spoilt(a_seed(), setting("seed.category", "moonwater " * 20)))
+    assert error.reason == "invalid"
+    assert "moonwater" not in str(error)
+
+
+LEAVING: list[tuple[str, Topic, Fact, str]] = [
+    ("seed id", topics.SEEDS, replace(a_seed(), seed_id="seed-1"), "seed.seed_id"),
+    ("silence", topics.SEEDS, replace(a_seed(), conversation=Conversation(())), "seed.conversation.messages"),
+    ("digest", topics.BOUTS, replace(a_bout(), defender=replace(a_bout().defender, digest="latest")), "bout.defender.digest"),
+    ("responses", topics.RESPONSES, replace(a_sampled_bout(), responses=a_sampled_bout().responses[1:]), "responses"),
+    ("verdicts", topics.VERDICTS, replace(a_judged_bout(), attack_verdicts=()), "attack_verdicts"),
+    (
+        "log-prob",
+        topics.ATTACKS,
+        replace(
+            an_attacked_bout(),
+            attacks=(
+                replace(an_attacked_bout().attacks[0], completion=replace(a_completion(num_tokens=1), logprobs=(math.inf,))),
+            ),
+        ),
+        "attacked.attacks[0].completion.logprobs[0]",
+    ),
+]
+
+
+@pytest.mark.parametrize(("topic", "fact", "field"), [pytest.param(*case[1:], id=case[0]) for case in LEAVING])
+def test_what_is_invalid_does_not_leave(topic: Topic, fact: Fact, field: str) -> None:
+    with pytest.raises(ValueError, match=field.replace("[", r"\[")):
+        codec.to_message(topic, an_event(fact))
+
+
+def test_verdicts_on_other_attacks_do_not_leave() -> None:
+    judged = a_judged_bout()
+    stranger = AttackVerdict(a_seed().seed_id, Label.NO, Label.NO, Label.NO, "")
+    with pytest.raises(ValueError, match="attack_verdicts"):
+        codec.to_message(topics.VERDICTS, an_event(replace(judged, attack_verdicts=(stranger, judged.attack_verdicts[1]))))
+
+
+def test_an_event_does_not_leave_on_a_topic_of_others() -> None:
+    with pytest.raises(ValueError, match=r"harden\.seed\.v1\.SeedSubmitted does not belong on harden\.bouts\.v1"):
+        codec.to_message(topics.BOUTS, an_event(a_seed()))
+
+
+@pytest.mark.parametrize("topic", topics.CATALOGUE, ids=lambda topic: topic.noun)
+def test_bytes_that_are_no_protobuf_are_malformed_on_every_topic(topic: Topic) -> None:
+    message = arrived(sent(an_event(a_seed())), value=b"\xff\xff\xff", headers=(("event", topic.events[0].encode()),))
+    assert refusal(topic, message).reason == "malformed"
+
+
+def test_a_message_must_say_what_it_is() -> None:
+    message = sent(an_event(a_seed()))
+    assert refusal(topics.SEEDS, arrived(message, headers=())).reason == "missing_event_name"
+    assert refusal(topics.SEEDS, arrived(message, headers=(("event", b"\xff"),))).reason == "missing_event_name"
+    assert refusal(topics.SEEDS, arrived(message, headers=(("event", b"harden.seed.v9.Sown"),))).reason == "unknown_event"
+
+
+def test_an_event_of_another_topic_is_refused() -> None:
+    assert refusal(topics.BOUTS, arrived(sent(an_event(a_seed())))).reason == "wrong_topic"
+    dead = arrived(sent(an_event(a_dead_letter())))
+    assert refusal(topics.VERDICTS, replace(dead, topic=topics.VERDICTS.name)).reason == "wrong_topic"
+
+
+def test_a_message_longer_than_its_topic_allows_is_not_even_parsed() -> None:
+    small = replace(topics.SEEDS, max_message_bytes=100)
+    message = sent(an_event(a_seed()))
+    assert refusal(small, arrived(message)).reason == "too_large"
+    with pytest.raises(PoisonError) as caught:
+        codec.to_message(small, an_event(a_seed()))
+    assert caught.value.reason == "too_large"
+
+
+def test_a_dead_letter_holds_the_longest_message_its_topic_allows() -> None:
+    small = replace(topics.VERDICTS, max_message_bytes=1000)
+    dead = replace(a_dead_letter(), value=b"x" * 1000, detail="d" * 100_000)
+    got = codec.from_message(small, arrived(codec.dead_letter_message(small, dead))).fact
+    assert got == replace(dead, detail="d" * 2000)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([fact for _, fact in every_fact()]), st.data())
+def test_damaged_bytes_are_poison_or_another_valid_event_and_nothing_else(fact: Fact, data: st.DataObject) -> None:
+    message = sent(an_event(fact))
+    value = bytearray(message.value)
+    for _ in range(data.draw(st.integers(1, 3))):
+        if value:
+            value[data.draw(st.integers(0, len(value) - 1))] = data.draw(st.integers(0, 255))
+    damaged = arrived(message, value=bytes(value[: data.draw(st.integers(0, len(value)))]))
+    assert outcome(topic_of(fact), damaged) in {"malformed", "invalid", type(fact)}

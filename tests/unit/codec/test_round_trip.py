@@ -1,0 +1,237 @@
+"""Whatever the domain can say comes back from the wire as it went."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared import codec
+from shared.codec.facts import BY_EVENT
+from shared.domain import ids
+from shared.domain.bout import (
+    Attack,
+    AttackedBout,
+    AttackPlan,
+    AttackSource,
+    AttackVerdict,
+    Ballot,
+    Bout,
+    Completion,
+    FinishReason,
+    JudgedBout,
+    Label,
+    PolicyRef,
+    Purpose,
+    RecordedAttack,
+    Refusal,
+    Response,
+    ResponseVerdict,
+    Role,
+    SampledBout,
+    Sampling,
+    SamplingEffort,
+    Seed,
+    SeedLabel,
+    Slot,
+)
+from shared.domain.conversation import BlobRef, Conversation, Image, Message, Speaker, Text
+from shared.domain.events import DeadLetter, Event, EventMeta, Fact
+from shared.domain.policy import (
+    Lineage,
+    PolicyFile,
+    PolicyManifest,
+    PolicyPublished,
+    PolicyRefused,
+    PolicyRetired,
+    PolicyServed,
+    Probe,
+    ProbePrompt,
+)
+from tests.support.facts import a_bout, a_completion, a_judged_bout, an_event, every_fact
+from tests.support.wire import arrived, sent, topic_of
+
+UINT32 = st.integers(0, 2**32 - 1)
+UINT64 = st.integers(0, 2**64 - 1)
+# Every text but lone surrogates, which are not characters and have no UTF-8.
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+NAME = st.text("abcdefghij-_0123456789", min_size=1, max_size=12)
+REASON = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
+IDS = st.binary(min_size=16, max_size=16).map(bytes.hex)
+DIGESTS = st.binary(max_size=4).map(ids.digest_of)
+TIMES = st.floats(0, 1e11)
+AMOUNTS = st.floats(0, 1e9)
+TOKENS = st.lists(st.tuples(UINT32, st.floats(-1e6, 0, width=32)), max_size=6)
+
+BLOBS = st.builds(BlobRef, uri=NAME.map("s3://bucket/{}".format), sha256=DIGESTS, num_bytes=UINT64)
+PARTS = st.one_of(st.builds(Text, TEXT), st.builds(Image, BLOBS, st.sampled_from(["image/png", "image/svg+xml"])))
+MESSAGES = st.builds(Message, st.sampled_from(Speaker), st.lists(PARTS, min_size=1, max_size=3).map(tuple))
+CONVERSATIONS = st.builds(Conversation, st.lists(MESSAGES, min_size=1, max_size=3).map(tuple))
+POLICIES = st.builds(PolicyRef, st.sampled_from(Slot), UINT64, DIGESTS)
+SAMPLINGS = st.builds(Sampling, st.integers(1, 2**32 - 1), AMOUNTS)
+EFFORTS = st.builds(SamplingEffort, UINT32, UINT32, TIMES, TIMES)
+SEEDS = st.builds(Seed, IDS, st.sampled_from(SeedLabel), NAME, CONVERSATIONS, st.none() | TEXT, TEXT)
+COMPLETIONS = st.builds(
+    lambda text, tokens, finish, digest, version: Completion(
+        text, tuple(t for t, _ in tokens), tuple(p for _, p in tokens), finish, digest, version
+    ),
+    TEXT,
+    TOKENS,
+    st.sampled_from(FinishReason),
+    DIGESTS,
+    UINT64,
+)
+RECORDED = st.builds(RecordedAttack, TEXT, NAME, st.none() | IDS)
+PLANS = st.one_of(
+    st.builds(AttackPlan, st.just(AttackSource.POLICY), st.integers(1, 4096), SAMPLINGS),
+    st.builds(AttackPlan, st.sampled_from([AttackSource.TRANSFORM, AttackSource.DIRECT]), st.integers(1, 4096)),
+    st.lists(RECORDED, min_size=1, max_size=3).map(
+        lambda recorded: AttackPlan(AttackSource.RECORDED, len(recorded), recorded=tuple(recorded))
+    ),
+)
+BOUTS = st.builds(
+    Bout,
+    bout_id=IDS,
+    run_id=NAME,
+    purpose=st.sampled_from(Purpose),
+    learner=st.none() | st.sampled_from(Role),
+    round=UINT32,
+    step=UINT32,
+    suite=NAME,
+    seed=SEEDS,
+    attack_plan=PLANS,
+    num_responses=st.integers(1, 3),
+    response_sampling=SAMPLINGS,
+    attacker=POLICIES,
+    defender=POLICIES,
+)
+ATTACKS = st.builds(
+    Attack, IDS, TEXT, CONVERSATIONS, st.sampled_from(AttackSource), NAME, st.none() | IDS, st.none() | COMPLETIONS
+)
+ATTACKED = st.builds(AttackedBout, BOUTS, st.lists(ATTACKS, min_size=1, max_size=2).map(tuple), st.none() | EFFORTS)
+LABELS = st.sampled_from(Label)
+BALLOTS = st.lists(
+    st.builds(
+        Ballot,
+        NAME,
+        NAME,
+        *[st.none() | LABELS] * 4,
+        st.none() | st.sampled_from(Refusal),
+        st.none() | LABELS,
+        st.none() | NAME,
+    ),
+    max_size=2,
+).map(tuple)
+
+
+@st.composite
+def sampled_bouts(draw: st.DrawFn) -> SampledBout:
+    attacked = draw(ATTACKED)
+    responses = tuple(
+        Response(draw(IDS), attack.attack_id, draw(COMPLETIONS))
+        for attack in attacked.attacks
+        for _ in range(attacked.bout.num_responses)
+    )
+    return SampledBout(attacked, responses, draw(EFFORTS))
+
+
+@st.composite
+def judged_bouts(draw: st.DrawFn) -> JudgedBout:
+    sampled = draw(sampled_bouts())
+    on_attacks = tuple(
+        AttackVerdict(a.attack_id, draw(LABELS), draw(LABELS), draw(LABELS), draw(NAME), draw(BALLOTS))
+        for a in sampled.attacked.attacks
+    )
+    on_responses = tuple(
+        ResponseVerdict(r.response_id, draw(LABELS), draw(st.sampled_from(Refusal)), draw(LABELS), draw(BALLOTS))
+        for r in sampled.responses
+    )
+    return JudgedBout(sampled, on_attacks, on_responses)
+
+
+LINEAGES = st.builds(Lineage, NAME, UINT32, UINT32, st.none() | DIGESTS, NAME)
+DEAD_LETTERS = st.builds(
+    DeadLetter,
+    topic=st.just("harden.bouts.v1"),
+    partition=st.integers(0, 2**31 - 1),
+    offset=st.integers(0, 2**63 - 1),
+    key=st.none() | st.binary(max_size=20),
+    value=st.binary(max_size=200),
+    headers=st.lists(st.tuples(NAME, st.binary(max_size=8)), max_size=3).map(tuple),
+    reason=REASON,
+    detail=TEXT,
+    service=NAME,
+    died_at=TIMES,
+)
+FACTS = st.one_of(
+    SEEDS,
+    BOUTS,
+    ATTACKED,
+    sampled_bouts(),
+    judged_bouts(),
+    st.builds(PolicyPublished, POLICIES, BLOBS, LINEAGES, REASON, TIMES),
+    st.builds(PolicyRetired, POLICIES, REASON),
+    st.builds(PolicyServed, POLICIES, NAME, TIMES, AMOUNTS, AMOUNTS),
+    st.builds(PolicyRefused, POLICIES, NAME, REASON, TEXT, st.none() | POLICIES, TIMES),
+    DEAD_LETTERS,
+)
+METAS = st.builds(EventMeta, IDS, TIMES, NAME, st.lists(IDS, max_size=3).map(tuple), st.lists(DIGESTS, max_size=3).map(tuple))
+PROBES = st.builds(
+    lambda conversation, tokens: ProbePrompt(conversation, tuple(t for t, _ in tokens), tuple(p for _, p in tokens)),
+    CONVERSATIONS,
+    st.lists(st.tuples(UINT32, st.floats(-1e300, 0)), min_size=1, max_size=3),
+)
+MANIFESTS = st.builds(
+    PolicyManifest,
+    st.sampled_from(Slot),
+    UINT64,
+    st.lists(st.builds(PolicyFile, NAME.map("weights/a{}.safetensors".format), BLOBS), min_size=1, max_size=3).map(tuple),
+    st.builds(Probe, st.lists(PROBES, min_size=1, max_size=2).map(tuple), st.floats(1e-9, 1)),
+    LINEAGES,
+)
+
+
+def read_back(event: Event) -> Event:
+    return codec.from_message(topic_of(event.fact), arrived(sent(event)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(METAS, FACTS)
+def test_every_event_comes_back_as_it_went(meta: EventMeta, fact: Fact) -> None:
+    event = Event(meta, fact)
+    got = read_back(event)
+    assert got.fact == fact
+    # A dead letter's envelope follows from the place it stood at.
+    assert got.meta == meta or isinstance(fact, DeadLetter)
+
+
+@pytest.mark.parametrize(("name", "fact"), list(every_fact()))
+def test_each_example_comes_back_as_it_went(name: str, fact: Fact) -> None:
+    assert read_back(an_event(fact, name)).fact == fact
+
+
+def test_the_examples_leave_no_event_out() -> None:
+    assert {name.split(".")[0] for name, _ in every_fact()} == {event.rsplit(".")[-1] for event in BY_EVENT}
+
+
+@settings(max_examples=50, deadline=None)
+@given(MANIFESTS)
+def test_a_manifest_comes_back_as_it_went_and_always_gives_the_same_bytes(manifest: PolicyManifest) -> None:
+    payload = codec.encode_manifest(manifest)
+    assert codec.decode_manifest(payload) == manifest
+    assert codec.encode_manifest(codec.decode_manifest(payload)) == payload
+
+
+def test_logprobs_keep_the_precision_of_the_engine() -> None:
+    """The wire holds float32, which is what engines compute in."""
+    judged = a_judged_bout()
+    first = replace(judged.sampled.responses[0], completion=replace(a_completion(num_tokens=1), logprobs=(-0.1,)))
+    sampled = replace(judged.sampled, responses=(first, *judged.sampled.responses[1:]))
+    got = read_back(an_event(sampled)).fact
+    assert isinstance(got, SampledBout)
+    assert got.responses[0].completion.logprobs[0] == pytest.approx(-0.1, rel=2**-24)
+
+
+def test_a_bout_of_64_responses_is_a_small_message() -> None:
+    event = an_event(a_judged_bout(a_bout(num_attacks=2, num_responses=32)))
+    assert len(sent(event).value) < 25_000
