@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.attacker.core.markup import Drawn, pieces
 from shared.domain import ids
 from shared.domain.bout import Attack, AttackedBout, AttackSource, Bout, Completion, RecordedAttack, SamplingEffort
 from shared.domain.conversation import Conversation, Image, Message, Part, Speaker, Text
 from shared.domain.game import ImageRenderer, Transforms
+from shared.domain.markup import Drawn, pieces
 from shared.models.asking import ask
 from shared.models.ports import GenerateRequest, PolicyClient, Prompt
 from shared.store.ports import BlobStore

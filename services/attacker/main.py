@@ -1,10 +1,10 @@
 """Attacker: gives every scheduled bout its attacks.
 
-    reads      harden.bouts.v1     BoutScheduled       group "attacker", key bout_id
-    writes     harden.attacks.v1   AttacksGenerated    same key
-    asks       Triton's attacker slot for attacks of the policy; draws `<image>` markup into the store
-    slowed by  max_in_flight open bouts; then partitions pause, polling goes on
-    survives   redelivery (same ids, same seeds), a Triton that is away for a minute
+reads      harden.bouts.v1     BoutScheduled       group "attacker", key bout_id
+writes     harden.attacks.v1   AttacksGenerated    same key
+asks       Triton's attacker slot for attacks of the policy; draws `<image>` markup into the store
+slowed by  max_in_flight open bouts; then partitions pause, polling goes on
+survives   redelivery (same ids, same seeds), a Triton that is away for a minute
 """
 
 import time
@@ -17,7 +17,7 @@ from shared.arena.adapters import ArenaImages, ArenaTransforms
 from shared.domain.game import ImageRenderer, Transforms
 from shared.models.ports import PolicyClient
 from shared.models.triton_client import TritonPolicies
-from shared.runtime.process import process
+from shared.runtime.process import process, run_main
 from shared.runtime.service import Service
 from shared.store.object_store import ObjectStore
 from shared.store.ports import BlobStore
@@ -50,7 +50,7 @@ def serve(config: AttackerConfig) -> None:
 
 
 def main() -> None:
-    serve(AttackerConfig())
+    run_main(AttackerConfig, serve)
 
 
 if __name__ == "__main__":

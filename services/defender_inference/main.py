@@ -1,10 +1,10 @@
 """Defender inference, red-team door: samples the defender's responses to every attack.
 
-    reads      harden.attacks.v1     AttacksGenerated    group "defender-inference", key bout_id
-    writes     harden.responses.v1   ResponsesSampled    same key
-    asks       Triton, the slot named in the bout; images come from the store
-    slowed by  max_in_flight open bouts; then partitions pause, polling goes on
-    survives   redelivery (same ids, same seeds), a swap under way, a Triton that is away for a minute
+reads      harden.attacks.v1     AttacksGenerated    group "defender-inference", key bout_id
+writes     harden.responses.v1   ResponsesSampled    same key
+asks       Triton, the slot named in the bout; images come from the store
+slowed by  max_in_flight open bouts; then partitions pause, polling goes on
+survives   redelivery (same ids, same seeds), a swap under way, a Triton that is away for a minute
 """
 
 import time
@@ -15,7 +15,7 @@ from services.defender_inference.handler import Defender
 from shared import topics
 from shared.models.ports import PolicyClient
 from shared.models.triton_client import TritonPolicies
-from shared.runtime.process import process
+from shared.runtime.process import process, run_main
 from shared.runtime.service import Service
 from shared.store.object_store import ObjectStore
 from shared.store.ports import BlobStore
@@ -41,7 +41,7 @@ def serve(config: DefenderInferenceConfig) -> None:
 
 
 def main() -> None:
-    serve(DefenderInferenceConfig())
+    run_main(DefenderInferenceConfig, serve)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Judge: gives every attack and every response of a bout a verdict.
 
-    reads      harden.responses.v1   ResponsesSampled    group "judge", key bout_id
-    writes     harden.verdicts.v1    VerdictsRendered    same key
-    asks       the members of the panel, all of them for every attack and response
-    slowed by  max_in_flight open bouts; then partitions pause, polling goes on
-    survives   redelivery; members without an opinion, down to the quorum
+reads      harden.responses.v1   ResponsesSampled    group "judge", key bout_id
+writes     harden.verdicts.v1    VerdictsRendered    same key
+asks       the members of the panel, all of them for every attack and response
+slowed by  max_in_flight open bouts; then partitions pause, polling goes on
+survives   redelivery; members without an opinion, down to the quorum
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from services.judge.members.refusal import RefusalClassifier
 from shared import topics
 from shared.arena.adapters import ArenaOracle
 from shared.domain.judging import PanelMember
-from shared.runtime.process import process
+from shared.runtime.process import process, run_main
 from shared.runtime.service import Service
 
 MEMBERS: dict[Member, type[PanelMember]] = {
@@ -45,7 +45,7 @@ def serve(config: JudgeConfig) -> None:
 
 
 def main() -> None:
-    serve(JudgeConfig())
+    run_main(JudgeConfig, serve)
 
 
 if __name__ == "__main__":

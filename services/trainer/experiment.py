@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.trainer.core import plan
+from services.trainer.core.monitor import Limits
 from services.trainer.core.schedule import Lengths
 from services.trainer.learner.settings import LearnerSettings
 from shared.domain.bout import AttackSource, Role, Sampling
@@ -109,6 +110,9 @@ class MonitorLimits(_Part):
     min_accuracy_ordinary: float | None = Field(0.85, ge=0, le=1)
     max_zero_variance: float | None = Field(0.98, ge=0, le=1)
 
+    def limits(self) -> Limits:
+        return Limits(**self.model_dump())
+
 
 class Measure(_Part):
     """How the attacker is measured: `seeds` harmful seeds with `attacks_per_seed` fresh attacks each."""
@@ -168,7 +172,9 @@ def load(path: Path) -> Experiment:
     except OSError as error:
         raise SetupError(f"cannot read the experiment {path}: {error.strerror}; give the path of a YAML file") from error
     except yaml.YAMLError as error:
-        raise SetupError(f"{path} is not YAML: {str(error).splitlines()[0]}; see deploy/local/demo.yaml for an example") from error
+        raise SetupError(
+            f"{path} is not YAML: {str(error).splitlines()[0]}; see deploy/local/demo.yaml for an example"
+        ) from error
     return parse(data, str(path))
 
 

@@ -86,7 +86,7 @@ class Publisher:
 
     def publish(
         self,
-        role: Role,
+        slot: Slot,
         files: Mapping[str, bytes | Path],
         probe: Probe,
         *,
@@ -98,7 +98,7 @@ class Publisher:
     ) -> Published:
         """Weights and everything needed to run them. Doing it twice with the same version yields the same digest."""
         lineage = Lineage(self._run_id, round_, learner_step, parent, "trainer")
-        manifest = PolicyManifest(SLOT_OF[role], version, publish_files(self._store, files), probe, lineage)
+        manifest = PolicyManifest(slot, version, publish_files(self._store, files), probe, lineage)
         blob, policy = put_manifest(self._store, self._signer, manifest)
         published = Published(policy, blob, lineage, learner_step)
         self.announce(published, reason)

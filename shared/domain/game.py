@@ -39,3 +39,15 @@ class EvaluationSuites(Protocol):
         ...
 
     def suites(self) -> Sequence[str]: ...
+
+    def measures(self, suite: str) -> tuple[str, ...]:
+        """What the answers to a suite show: "attack_success", "refusal", "accuracy", one or more."""
+        ...
+
+
+class AnchorSource(Protocol):
+    """Supervised examples to learn beside the game."""
+
+    def example(self, seed: Seed, random_seed: int) -> tuple[RecordedAttack, str]:
+        """A request made from `seed`, drawn with `random_seed` and never held out, and the answer a good defender gives."""
+        ...

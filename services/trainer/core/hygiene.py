@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,5 @@ def overlaps(splits: Mapping[str, Iterable[str]]) -> list[Overlap]:
     for name, items in splits.items():
         for item in {normalised(item) for item in items}:
             seen.setdefault(item, []).append(name)
-    return sorted(
-        (
-            Overlap(names[i], names[j], item)
-            for item, names in seen.items()
-            for i in range(len(names))
-            for j in range(i + 1, len(names))
-        ),
-        key=lambda o: (o.first, o.second, o.item),
-    )
+    found = [Overlap(first, second, item) for item, names in seen.items() for first, second in combinations(names, 2)]
+    return sorted(found, key=lambda o: (o.first, o.second, o.item))

@@ -88,11 +88,10 @@ class Ledger:
             "accounts": {str(r): account.to_json() for r, account in self._accounts.items()},
         }
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, dict]) -> "Ledger":
-        ledger = cls()
-        ledger._open = dict(data["open"])
-        ledger._ended = dict(data["ended"])
-        for round_, sums in data["accounts"].items():
-            ledger._accounts[int(round_)] = Account(**{**sums, "dropped": Counter(sums["dropped"])})
-        return ledger
+    def restore(self, data: Mapping[str, dict]) -> None:
+        """Becomes what `to_json` gave."""
+        self._open = dict(data["open"])
+        self._ended = dict(data["ended"])
+        self._accounts = {
+            int(round_): Account(**{**sums, "dropped": Counter(sums["dropped"])}) for round_, sums in data["accounts"].items()
+        }

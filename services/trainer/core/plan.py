@@ -111,7 +111,9 @@ def draw(seeds: Mapping[str, Sequence[Seed]], category: str, count: int, rng: ra
         return []
     pool = seeds.get(category, ())
     if not pool:
-        raise ValueError(f"the seed pool has no seed of category {category!r}; it has {sorted(seeds)}: submit some or change the mix")
+        raise ValueError(
+            f"the seed pool has no seed of category {category!r}; it has {sorted(seeds)}: submit some or change the mix"
+        )
     rounds, rest = divmod(count, len(pool))
     drawn = list(pool) * rounds + rng.sample(list(pool), rest)
     rng.shuffle(drawn)

@@ -1,7 +1,7 @@
 """Every attack that ever worked, to be played again: a defender forgets what it is no longer asked."""
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from services.trainer.core.plan import Replayed
@@ -100,7 +100,7 @@ def _part_to_json(part: Part) -> str | list[Any]:
     return [part.blob.uri, part.blob.sha256, part.blob.num_bytes, part.media_type]
 
 
-def _part_from_json(data: str | Sequence[Any]) -> Part:
+def _part_from_json(data: Any) -> Part:
     if isinstance(data, str):
         return Text(data)
     uri, sha256, num_bytes, media_type = data

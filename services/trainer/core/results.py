@@ -12,23 +12,21 @@ ATTACK_SUCCESS, REFUSAL, ACCURACY = "attack_success", "refusal", "accuracy"
 MEASURES = (ATTACK_SUCCESS, REFUSAL, ACCURACY)
 
 
-def rates(judged: Sequence[JudgedBout], suites: Mapping[str, Sequence[str]], random_seed: int) -> dict[str, dict[str, Rate]]:
-    """Rate of every suite, by measure then split; bounds resample seeds (potions), whose rows are not independent.
+def rates(judged: Sequence[JudgedBout], measures: Mapping[str, Sequence[str]], random_seed: int) -> dict[str, dict[str, Rate]]:
+    """Rate of every suite by measure then suite; bounds resample seeds (potions), whose rows are not independent.
 
-    `suites`: for the suite a bout was played for, the full names `measure.split` its rows count towards.
+    `measures`: what each suite shows.
     """
-    rows: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+    rows: dict[tuple[str, str], dict[str, tuple[int, int]]] = defaultdict(dict)
     for bout in judged:
-        for name in suites[bout.bout.suite]:
-            measure = name.split(".", 1)[0]
-            for outcome in outcomes(bout, measure):
-                cell = rows[name][bout.bout.seed.seed_id]
-                cell[0] += outcome
-                cell[1] += 1
+        suite, seed_id = bout.bout.suite, bout.bout.seed.seed_id
+        for measure in measures[suite]:
+            seen = list(outcomes(bout, measure))
+            k, n = rows[measure, suite].get(seed_id, (0, 0))
+            rows[measure, suite][seed_id] = (k + sum(seen), n + len(seen))
     result: dict[str, dict[str, Rate]] = {measure: {} for measure in MEASURES}
-    for name, by_seed in rows.items():
-        measure, split = name.split(".", 1)
-        result[measure][split] = clustered({seed: (k, n) for seed, (k, n) in by_seed.items()}, random_seed)
+    for (measure, suite), by_seed in rows.items():
+        result[measure][suite] = clustered(by_seed, random_seed)
     return result
 
 

@@ -1,8 +1,8 @@
 """The game as a list of tasks, known before it begins. The position in it is one number, so a restart knows where it was.
 
-    start: publish both -> evaluate -> measure the attacker
-    round: measure (before) -> defender steps -> measure (after) -> attacker steps -> evaluate -> monitor
-    end:   monitor arm -> matrix -> publish what is to stay
+start: publish both -> evaluate
+round: measure (before) -> defender steps -> measure (after) -> attacker steps -> evaluate -> monitor
+end:   measure what the last attacker can do -> monitor arm -> matrix
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,10 @@ class Learn:
 
 @dataclass(frozen=True, slots=True)
 class MeasureAttacker:
-    """How often the current attacker gets through the current defender. `when` is "before" or "after" the defender phase."""
+    """How often the current attacker gets through the current defender. `when` is "before" or "after" the defender phase.
+
+    Round `rounds + 1` is never played; what is measured before it is the last attacker.
+    """
 
     round: int
     when: str
@@ -99,20 +102,25 @@ def _tasks(lengths: Lengths) -> Iterator[Task]:
         yield from _phase(Role.ATTACKER, round_, lengths)
         yield Evaluate(round_)
         yield Monitor(round_)
+    beyond = lengths.rounds + 1
+    if lengths.matrix:
+        yield MeasureAttacker(beyond, "before")
     if lengths.arm_steps:
         yield StartArm()
-        for step in range(lengths.arm_steps):
-            yield Learn(Role.DEFENDER, lengths.rounds + 1, step, lengths.arm_steps, arm=True)
+        yield from _steps(Role.DEFENDER, beyond, lengths.arm_steps, lengths.publish_every, arm=True)
         yield EndArm()
     if lengths.matrix:
         yield Matrix()
 
 
 def _phase(role: Role, round_: int, lengths: Lengths) -> Iterator[Task]:
-    steps = lengths.steps(role)
+    return _steps(role, round_, lengths.steps(role), lengths.publish_every, arm=False)
+
+
+def _steps(role: Role, round_: int, steps: int, publish_every: int, *, arm: bool) -> Iterator[Task]:
     for step in range(steps):
-        yield Learn(role, round_, step, steps)
-        if step + 1 < steps and (step + 1) % lengths.publish_every == 0:
+        yield Learn(role, round_, step, steps, arm)
+        if step + 1 < steps and (step + 1) % publish_every == 0:
             yield Publish(role, round_, "step", wait=False)
     if steps:
         yield Publish(role, round_, "phase_end", wait=True)

@@ -110,7 +110,10 @@ class _EpochSums:
 
 
 class Learner:
-    """One policy, its optimiser and, where the KL counts, the policy it began as."""
+    """One policy, its optimiser and, where the KL counts, the policy it began as. Used by one thread.
+
+    `model` is the policy itself; after a step its gradients are the step's, clipped.
+    """
 
     def __init__(self, model_dir: Path, settings: LearnerSettings, seed: int) -> None:
         if settings.num_threads:
@@ -120,10 +123,10 @@ class Learner:
         self.step_count = 0
         self._device = torch.device(settings.device)
         self._reader = Reader(model_dir)
-        self._model = load_model(model_dir, self._device)
-        _freeze(self._model, settings.frozen)
-        self._parameters = [p for p in self._model.parameters() if p.requires_grad]
-        self._scorer = Scorer(self._model, settings.layout)
+        self.model = load_model(model_dir, self._device)
+        _freeze(self.model, settings.frozen)
+        self._parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self._scorer = Scorer(self.model, settings.layout)
         self._reference = self._first_policy(model_dir) if settings.objective.kl_beta > 0 else None
         self._optimiser = torch.optim.AdamW(
             self._parameters,
@@ -164,7 +167,7 @@ class Learner:
 
     def weights(self) -> dict[str, Tensor]:
         """The policy's tensors under their Hugging Face names, tied ones once. Copies: later steps leave them alone."""
-        return {name: tensor.cpu().clone() for name, tensor in state.trained_tensors(self._model).items()}
+        return {name: tensor.cpu().clone() for name, tensor in state.trained_tensors(self.model).items()}
 
     def weights_bytes(self) -> bytes:
         """`model.safetensors` of the policy."""
@@ -172,11 +175,11 @@ class Learner:
 
     def save_state(self) -> bytes:
         """Weights, optimiser, step counter and random state; `load_state` of a learner of the same model goes on from them."""
-        return state.pack(self._model, self._optimiser, {"step_count": self.step_count, "reference": self._reference_digest()})
+        return state.pack(self.model, self._optimiser, {"step_count": self.step_count, "reference": self._reference_digest()})
 
     def load_state(self, data: bytes) -> None:
         """Raises ValueError where the state is damaged or another model's."""
-        facts = state.unpack(data, self._model, self._optimiser)
+        facts = state.unpack(data, self.model, self._optimiser)
         if facts["reference"] and self._reference and facts["reference"] != self._reference_digest():
             raise ValueError(
                 "the saved state was held to another first policy: start this learner from the same model directory"
@@ -208,17 +211,18 @@ class Learner:
             first += len(group.rollouts)
         return [self._prepared(batch, rollouts, share_of) for batch in self._passes(rows)]
 
+    # Log-probs, advantages and shares are float64: they are few, and then nothing of what was given is lost.
     def _prepared(self, batch: Pass, rollouts: Sequence[Rollout], share_of: Sequence[float]) -> _Prepared:
         def per_token(values: Sequence[float]) -> Tensor:
             lengths = torch.tensor(batch.lengths, device=self._device)
-            return torch.tensor(values, dtype=torch.float32, device=self._device).repeat_interleave(lengths)
+            return torch.tensor(values, dtype=torch.float64, device=self._device).repeat_interleave(lengths)
 
         behaviour = [logprob for member in batch.members for logprob in rollouts[member].behaviour_logprobs]
         return _Prepared(
             batch,
             advantages_N=per_token([rollouts[member].advantage for member in batch.members]),
             shares_N=per_token([share_of[member] for member in batch.members]),
-            behav_N=torch.tensor(behaviour, dtype=torch.float32, device=self._device),
+            behav_N=torch.tensor(behaviour, dtype=torch.float64, device=self._device),
         )
 
     def _prepare_anchors(self, anchors: Sequence[Anchor]) -> list[Pass]:

@@ -102,7 +102,7 @@ class Scorer:
 
     def score(self, batch: Pass) -> Predictions:
         logits_UV = self._tree_logits(batch) if self.uses_tree else self._plain_logits(batch)
-        logprobs_UV = (logits_UV.float() / batch.temperature_U[:, None] + self._ban_V).log_softmax(-1)
+        logprobs_UV = (_at_least_float32(logits_UV) / batch.temperature_U[:, None] + self._ban_V).log_softmax(-1)
         with torch.no_grad():
             entropy_U = -(logprobs_UV.exp() * logprobs_UV).sum(-1)
         return Predictions(logprobs_UV[batch.predictor_of_N, batch.targets_N], entropy_U[batch.predictor_of_N])
@@ -110,7 +110,7 @@ class Scorer:
     def _tree_logits(self, batch: Pass) -> Tensor:
         """Logits of the predicting positions only: the vocabulary is the widest thing in a small model."""
         decoder: nn.Module = getattr(self.model, self.model.base_model_prefix)
-        mask = None if batch.mask_BLL is None else batch.mask_BLL[:, None]
+        mask = None if batch.mask_BLL is None else batch.mask_BLL[:, None].to(self.model.dtype)
         hidden_BLH = decoder(
             input_ids=batch.input_ids_BL,
             attention_mask=mask,
@@ -146,3 +146,7 @@ def _knows_trees(config: Any) -> bool:
     window = getattr(text, "sliding_window", None)
     kinds = getattr(text, "layer_types", None) or ["sliding_attention" if window else "full_attention"]
     return config.model_type in TREE_MODELS and text.model_type in TREE_DECODERS and set(kinds) == {"full_attention"}
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -71,7 +71,7 @@ class LearnerSettings(Section):
     """`tree` computes a prompt and equal beginnings of its samples once; `rows` gives each distinct sample a padded row.
     `auto` takes the tree where a check at the start finds both to agree."""
     max_tokens_per_pass: int = Field(default=2048, ge=16)
-    """Padded tokens in one forward and backward pass; changes no result. Small passes stay in a CPU's cache; a GPU wants more."""
+    """Padded tokens in one forward and backward pass; changes no result. Small ones stay in a CPU's cache, a GPU wants more."""
     device: str = "cpu"
     """Where the policy lives, as torch names it."""
     num_threads: int = Field(default=0, ge=0)

@@ -1,1 +1,0 @@
-"""The attacker's decisions, pure."""

@@ -1,0 +1,46 @@
+"""The run directory: what the trainer writes for people and for `harden report`. Files are replaced whole, never half there."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the game stands. `attack_success` is that of the last batch, None before the first."""
+
+    phase: str
+    round: int
+    rounds: int
+    step: int
+    steps: int
+    in_flight: int
+    attack_success: float | None
+    fraction_done: float
+    message: str
+
+
+class RunDir:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "rounds").mkdir(parents=True, exist_ok=True)
+
+    def progress(self, progress: Progress) -> None:
+        self.write("progress.json", asdict(progress))
+
+    def round(self, number: int, record: Mapping[str, object]) -> None:
+        self.write(f"rounds/{number}.json", record)
+
+    def write(self, name: str, data: Mapping[str, object]) -> None:
+        self._replace(name, json.dumps(data, indent=1))
+
+    def write_text(self, name: str, text: str) -> None:
+        self._replace(name, text)
+
+    def _replace(self, name: str, text: str) -> None:
+        path = self.root / name
+        new = path.with_name(f".{path.name}.new")
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, path)

@@ -1,0 +1,48 @@
+"""The worlds a game can be played in. The arena is the only one so far; nothing else in the trainer names it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.trainer.experiment import Experiment, PolicySource
+from services.trainer.trainer import Suite
+from shared.arena.adapters import ArenaAnchors, ArenaImages, ArenaSuites
+from shared.domain.errors import SetupError
+from shared.domain.game import AnchorSource, ImageRenderer
+
+_ARENA = "arena:"
+_ASSETS = Path(__file__).resolve().parents[2] / "shared" / "arena" / "assets"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    suites: Sequence[Suite]
+    anchors: AnchorSource
+    images: ImageRenderer
+
+
+def world_of(experiment: Experiment) -> World:
+    by_name: dict[str, Callable[[], World]] = {"arena": lambda: _arena(experiment)}
+    return by_name[experiment.world]()
+
+
+def _arena(experiment: Experiment) -> World:
+    # The same questions in every run, whatever its seed: runs are compared on them.
+    source = ArenaSuites(rows=experiment.evaluation_rows)
+    suites = [Suite(name, source.cases(name), source.measures(name)) for name in source.suites()]
+    return World(suites, ArenaAnchors(), ArenaImages())
+
+
+def directory_of(source: PolicySource) -> Path:
+    """Where a policy starts from. Raises SetupError where that is no model directory."""
+    if source.directory.startswith(_ARENA):
+        directory = _ASSETS / source.directory.removeprefix(_ARENA)
+    else:
+        directory = Path(source.directory)
+    if not (directory / "config.json").is_file():
+        known = sorted(path.name for path in _ASSETS.glob("*") if path.is_dir())
+        raise SetupError(
+            f"{source.directory} is no Hugging Face model directory (no config.json in {directory}); "
+            f"give one, or {', '.join(_ARENA + name for name in known)}"
+        )
+    return directory
