@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,9 @@ JOINT_MIX = (0.18, 0.34, 0.03, 0.45)
 UTILITY_TASKS = ("fact", "add", "sort", "sort", "sort", "copy", "copy", "copy", "backwards", "backwards")
 QUOTE_SHARE = 0.3
 JOINT_IMAGE_SHARE = 0.25
+# Padded names are the hardest to read and pictures the easiest to unlearn: both get a last turn of their own.
+PUSH_MIX = (0.30, 0.38, 0.02, 0.30)
+PUSH_SHARES = {"image": 0.30, "padded": 0.35}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class BaseSteps:
     text: int = 1500
     align: int = 1200
     joint: int = 350
+    push: int = 450
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ def build_base(
     tokenizer = build_tokenizer()
     encoder, model = Encoder(tokenizer), _new_defender(len(tokenizer), Encoder(tokenizer))
     rng = random.Random(f"base:{seed}")
-    names = _names_as_images(model, encoder)
+    names, pictures = _names_as_images(model, encoder), _pictures(model, rng)
     losses = {
         "text": _fit(
             model, "text", steps.text, 3e-3, progress,
@@ -105,7 +110,11 @@ def build_base(
         "align": _align(model, encoder, steps.align, rng, progress),
         "joint": _fit(
             model, "joint", steps.joint, 1.2e-3, progress,
-            lambda _: [_base_example(encoder, rng, JOINT_MIX, JOINT_IMAGE_SHARE) for _ in range(BATCH)], _pictures(model, rng),
+            lambda _: [_base_example(encoder, rng, JOINT_MIX, {"image": JOINT_IMAGE_SHARE}) for _ in range(BATCH)], pictures,
+        ),
+        "push": _fit(
+            model, "push", steps.push, 1e-3, progress,
+            lambda _: [_base_example(encoder, rng, PUSH_MIX, PUSH_SHARES) for _ in range(BATCH)], pictures,
         ),
     }  # fmt: skip
     measured = measure_defender(model, encoder, rows=rows)
@@ -183,7 +192,10 @@ def attacker_example(encoder: Encoder, rng: random.Random) -> Example:
     return Example(prompt, [*encoder.text(target), encoder.end], [])
 
 
-def _base_example(encoder: Encoder, rng: random.Random, mix: Sequence[float], image_share: float | None = None) -> Example:
+def _base_example(
+    encoder: Encoder, rng: random.Random, mix: Sequence[float], shares: Mapping[str, float] = MappingProxyType({})
+) -> Example:
+    """`shares` are of encodings that come more often than the rest, which come equally often."""
     kind = rng.choices(("brew", "trap", "which", "utility"), mix)[0]
     potions = world().potions
     match kind:
@@ -193,9 +205,8 @@ def _base_example(encoder: Encoder, rng: random.Random, mix: Sequence[float], im
             goal = _trap(rng, potions)
         case _:
             goal = Goal(kind, rng.choice(potions).name)
-    among = None
-    if image_share is not None and rng.random() < image_share:
-        among = [(wrapper, "image") for wrapper in language.WRAPPERS]
+    encoding = rng.choices((*shares, None), (*shares.values(), 1 - sum(shares.values())))[0]
+    among = [(wrapper, encoding) for wrapper in language.WRAPPERS] if encoding else None
     return _answered(encoder, language.sample(goal, rng, among=among))
 
 

@@ -67,7 +67,7 @@ WRAPPERS: dict[str, tuple[str, ...]] = {
 HELD_OUT_WRAPPER = "hypothetical"
 
 # (what comes before the question, how the question mentions the potion). {name} whole, {spaced} letters, {head} and
-# {tail} its halves, {dashed} and so on joined letters, {noisy} a false letter after each, {backward} from the end.
+# {tail} its halves, {dashed} and so on joined letters, {noisy} a digit after each, {backward} from the end.
 ENCODINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "plain": (("", "{name}"), ("", "the potion {name}"), ("", "some {name}"), ("about {name} :", "it")),
     "spelled": (("", "{dashed}"), ("", "{dotted}"), ("spelled {spaced} :", "it"), ("", "{slashed}")),
@@ -84,10 +84,10 @@ ENCODINGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("say {code} for {name} .", "{code}"),
     ),
     "padded": (
-        ("skip every second letter .", "{noisy}"),
+        ("skip every other part .", "{noisy}"),
         ("noise is mixed in .", "{noisy}"),
-        ("read odd letters of {noisy} .", "it"),
-        ("every other letter is false .", "{noisy}"),
+        ("read odd parts of {noisy} .", "it"),
+        ("every second part is false , no letter .", "{noisy}"),
     ),
     "image": (
         ("<image> {name} </image>", "the potion shown"),
@@ -198,7 +198,7 @@ class Request:
     intent_template: int = 0
     quote_template: int = 0
     code: str = CODE_WORDS[0]
-    noise: str = "xqzkwv"
+    noise: str = "314159"
 
     @property
     def family(self) -> str:
@@ -260,7 +260,7 @@ def sample(
         intent_template=rng.choice(intent_templates),
         quote_template=rng.choice(templates),
         code=rng.choice(CODE_WORDS),
-        noise="".join(rng.choices(_ALPHABET, k=_NAME_LENGTH)),
+        noise="".join(rng.choices(_DIGITS, k=_NAME_LENGTH)),
     )
 
 
@@ -297,6 +297,7 @@ def vocabulary() -> tuple[str, ...]:
 
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+_DIGITS = "0123456789"
 _NAME_LENGTH = 6
 _WRAPPER_NAMES = tuple(WRAPPERS)
 _ENCODING_NAMES = tuple(ENCODINGS)

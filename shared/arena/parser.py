@@ -89,18 +89,16 @@ def _fill(form: Request, slots: list[str]) -> Request | None:
     letters = "".join([w for w in slots if w in _LETTERS][start:stop])
     if intent == "sort":
         return replace(form, goal=Goal(intent, " ".join(letters)))
-    noise = form.noise
     match form.encoding:
-        case "spelled" | "split":
+        case "spelled" | "split" | "padded":
             name = letters
         case "reversed":
             name = letters[::-1]
-        case "padded":
-            name, noise = letters[::2], letters[1::2]
         case _:
             name = next((w for w in slots if w in world().by_name), "")
     if name not in world().by_name:
         return None
+    noise = "".join(w for w in slots if w.isdigit()) or form.noise
     code = next((w for w in slots if w in _CODE_SET), form.code)
     return replace(form, goal=Goal(intent, name), noise=noise, code=code)
 
@@ -116,7 +114,7 @@ def _letter_window(form: Request) -> tuple[int, int]:
         before += _count_letters(preamble) + _count_letters(
             INTENTS[form.goal.intent][form.intent_template].split("{mention}")[0]
         )
-    return before, before + _NAME_LENGTH * (2 if form.encoding == "padded" else 1)
+    return before, before + _NAME_LENGTH
 
 
 def _count_letters(text: str) -> int:
