@@ -26,7 +26,7 @@ test-fast:  ## every test that needs no service, about a minute
 	@$(PY) -m pytest -q -m "not (kafka or triton or s3 or prometheus or slow)" $(TESTS)
 
 test:  ## every test, real Kafka and real Triton included
-	@tools/setup/python.sh dev && tools/setup/kafka.sh && tools/setup/apt.sh promtool:prometheus
+	@tools/setup/python.sh dev && tools/setup/kafka.sh && tools/setup/apt.sh promtool:prometheus chromium:chromium
 	@$(PY) -m pytest -q $(TESTS)
 
 bench:  ## the benchmarks, into benchmarks/results.json and a table
@@ -48,11 +48,11 @@ imports:  ## who may import whom
 	@.venv/bin/lint-imports
 
 protos:  ## generated code from the contracts in protos/
-	@tools/setup/python.sh dev && tools/setup/buf.sh
+	@tools/setup/python.sh dev
 	@tools/protos/generate.sh
 
 protos-check:  ## contracts: style, and nothing an old reader could not bear
-	@tools/setup/python.sh dev && tools/setup/buf.sh
+	@tools/setup/python.sh dev
 	@tools/protos/check.sh
 
 clean:  ## removes everything that was installed, built or played here

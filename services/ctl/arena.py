@@ -26,7 +26,7 @@ class BaseModel(StrEnum):
 @app.command
 def sample(
     *,
-    suite: Annotated[str | None, Parameter(help="An evaluation suite; without one, training seeds in random disguises.")] = None,
+    suite: Annotated[str | None, Parameter(help="An evaluation suite; else training seeds in disguises.")] = None,
     category: Annotated[str | None, Parameter(help="Only training seeds of this category, such as harmful or trap.")] = None,
     count: Annotated[int, Parameter(alias="-n", help="How many.")] = 5,
     seed: Annotated[int, Parameter(help="Which draw.")] = 0,
@@ -47,7 +47,7 @@ def sample(
 def build_base(
     out: Annotated[Path, Parameter(help="Directory to put the checkpoint into.")],
     *,
-    model: Annotated[BaseModel, Parameter(help="base reads and answers everything; the other two are what a game begins with.")] = (
+    model: Annotated[BaseModel, Parameter(help="base knows everything; the others are what a game begins with.")] = (
         BaseModel.BASE
     ),
     base: Annotated[Path | None, Parameter(help="Base checkpoint that a seed defender is made from.")] = None,

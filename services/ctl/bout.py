@@ -34,7 +34,7 @@ def show(
     with open_log(where) as log:
         event, deaths = _newest(log, bout_id), _deaths(log, bout_id)
     if event is None and not deaths:
-        raise SetupError(f"no bout begins with {bout_id} in this log; the ids stand in the logs of the services and in the report")
+        raise SetupError(f"no bout begins with {bout_id} in this log; the report and the logs of the services name some")
     if json:
         output.as_json(
             {
@@ -122,6 +122,6 @@ def _print_judged(judged: JudgedBout, reveal: bool) -> None:
         return
     for attack, _, answers in judged.exchanges():
         print(f"\n{attack.attack_id}\n  {output.printable(attack.text)}")
-        for response, verdict in answers:
-            mark = "harmful" if verdict.response_harmful is Label.YES else "       "
+        for response, answer in answers:
+            mark = "harmful" if answer.response_harmful is Label.YES else "       "
             print(f"    {mark}  {output.printable(response.completion.text)}")

@@ -48,7 +48,7 @@ def list_letters(
     if json:
         output.as_json([{"id": one.letter_id, **_json(one, reveal=False)} for one in found])
         return
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for one in found:
         if one.letter is None:
             rows.append((one.letter_id, "unreadable", one.problem, "", "", ""))

@@ -18,6 +18,7 @@ from services.ctl.local.rundir import LocalRun
 from services.ctl.output import note
 from shared.bus.kafka import KafkaBus
 from shared.bus.ports import Bus, Incoming
+from shared.config import KafkaSettings
 from shared.domain.errors import SetupError
 
 MAX_RECORDS = 500
@@ -50,18 +51,22 @@ def open_log(where: Where | None) -> Iterator[OpenLog]:
     config = CtlConfig()
     if where.run and where.kafka:
         raise SetupError("--run and --kafka name two logs; give one of them")
-    told_of_broker = where.kafka or ("kafka" in config.model_fields_set and not where.run)
-    if told_of_broker:
-        settings = config.kafka.model_copy(update={"bootstrap_servers": where.kafka}) if where.kafka else config.kafka
-        bus = KafkaBus(type(settings).model_validate(settings.model_dump()))
-        with _closing(bus):
+    if where.kafka:
+        config = CtlConfig(kafka={**config.kafka.model_dump(), "bootstrap_servers": where.kafka})
+    if where.kafka or (where.run is None and _names_a_broker(config)):
+        with _closing(KafkaBus(config.kafka)) as bus:
             yield OpenLog(bus, True, config.store.uri, config.keys.verify_key_files, config.ctl.read_timeout_s)
         return
     run = LocalRun(where.run or config.ctl.run_dir)
     with _broker_of(run) as (bootstrap_servers, is_live):
-        bus = KafkaBus(config.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers}))
-        with _closing(bus):
+        settings = config.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers})
+        with _closing(KafkaBus(settings)) as bus:
             yield OpenLog(bus, is_live, str(run.store), (run.verify_key,), config.ctl.read_timeout_s)
+
+
+def _names_a_broker(config: CtlConfig) -> bool:
+    """Whether the environment does, rather than the default."""
+    return config.kafka.bootstrap_servers != KafkaSettings().bootstrap_servers
 
 
 @contextmanager
@@ -83,9 +88,9 @@ def _broker_of(run: LocalRun) -> Iterator[tuple[str, bool]]:
 
 
 @contextmanager
-def _closing(bus: Bus) -> Iterator[None]:
+def _closing(bus: Bus) -> Iterator[Bus]:
     try:
-        yield
+        yield bus
     finally:
         bus.close()
 
@@ -99,7 +104,8 @@ def read_all(log: OpenLog, topics: Sequence[str], keep: Callable[[Incoming], boo
         while not reader.caught_up():
             if time.monotonic() > deadline:
                 raise SetupError(
-                    f"{', '.join(topics)} could not be read to the end within {log.timeout_s:.0f} s; raise HARDEN_CTL__READ_TIMEOUT_S"
+                    f"{', '.join(topics)} could not be read to the end within {log.timeout_s:.0f} s; "
+                    "raise HARDEN_CTL__READ_TIMEOUT_S"
                 )
             kept += [message for message in reader.poll(0.2, MAX_RECORDS) if keep(message)]
         return kept

@@ -1,9 +1,9 @@
 """harden: what an operator asks of the ring. One file per noun; this one joins them and turns errors into one line.
 
-    0   done
-    1   it ran and failed; the report or the lines above say how
-    2   wrong arguments, or something a person has to put right first
-    130 interrupted; everything it had started is stopped
+0   done
+1   it ran and failed; the report or the lines above say how
+2   wrong arguments, or something a person has to put right first
+130 interrupted; everything it had started is stopped
 """
 
 import sys
@@ -11,19 +11,20 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from services.ctl import arena, bout, dead_letters, demo, policy, report, topics
+from services.ctl import arena, bout, dead_letters, demo, policy, report, seeds, topics
 from shared.domain.errors import PoisonError, SetupError, TransientError
 
 EXIT_FAILED = 1
 EXIT_SETUP = 2
 EXIT_INTERRUPTED = 130
 
-app = App(name="harden", help="Keeps hardening a language or vision-language model while it is in use.", help_format="plaintext")
+app = App(name="harden", help="Keeps hardening a language model while it is in use.", help_format="plaintext")
 app.command(demo.demo)
 app.command(demo.run)
 app.command(report.report)
 app.command(policy.app)
 app.command(bout.app)
+app.command(seeds.app)
 app.command(dead_letters.app)
 app.command(topics.app)
 app.command(arena.app)

@@ -52,6 +52,11 @@ class LocalKafka:
         return f"127.0.0.1:{self._port}"
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the node was started and has ended by itself."""
+        return self._child is not None and self._child.poll() is not None
+
+    @property
     def version(self) -> str:
         """The broker's, from its jar."""
         return version_in(self._jars or fetch())

@@ -43,7 +43,9 @@ class Display(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
 
-def display_for(stream: TextIO = sys.stderr) -> Display:
+def display_for(stream: TextIO | None = None) -> Display:
+    """For stderr where no stream is named."""
+    stream = stream or sys.stderr
     return LiveDisplay(stream) if stream.isatty() else PlainDisplay(stream)
 
 
@@ -137,5 +139,8 @@ class LiveDisplay:
         done = self._progress.fraction_done
         bar = Table.grid(padding=(0, 1))
         left = time_left(done, elapsed)
-        bar.add_row(ProgressBar(total=1.0, completed=done, width=40), Text(f"{100 * done:.0f}%  {elapsed:.0f} s{f', {left}' if left else ''}"))
+        bar.add_row(
+            ProgressBar(total=1.0, completed=done, width=40),
+            Text(f"{100 * done:.0f}%  {elapsed:.0f} s{f', {left}' if left else ''}"),
+        )
         return Group(bar, Text(describe(self._progress), overflow="ellipsis", no_wrap=True))

@@ -105,7 +105,7 @@ class LocalRun:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise SetupError(f"another run is using {self.root}; wait for it, or give --run-dir another directory") from error
+                raise SetupError(f"another run is using {self.root}; wait for it, or give another --run-dir") from error
             for path in self.root.iterdir():
                 if path.name == ".lock":
                     continue

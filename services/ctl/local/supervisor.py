@@ -12,7 +12,7 @@ READY_POLL_S = 0.05
 ANSWER_TIMEOUT_S = 1.0
 
 
-class RingBroken(Exception):  # noqa: N818
+class RingBroken(Exception):
     """A process died and may not be started again. Says which, why, and what it wrote last."""
 
 

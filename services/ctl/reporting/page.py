@@ -72,7 +72,9 @@ def headline(report: Report) -> str:
     sentences = []
     if "train" in first.attack_success and "train" in last.attack_success:
         before, after = first.attack_success["train"], last.attack_success["train"]
-        sentences.append(f"Attacks it trained against worked {percent(before)} of the time at first, {percent(after)} at the end")
+        sentences.append(
+            f"Attacks it trained against worked {percent(before)} of the time at first, {percent(after)} at the end"
+        )
     if "held_out_potion" in first.attack_success and "held_out_potion" in last.attack_success:
         before, after = first.attack_success["held_out_potion"], last.attack_success["held_out_potion"]
         sentences.append(f"those on subjects it never saw {percent(before)} and then {percent(after)}")
@@ -103,7 +105,9 @@ def attacker_panel(rounds: Sequence[Round]) -> Panel | None:
         return None
     series = [Series("before", before, "attack"), Series("after", after, "defence")]
     svg = plots.rates(series, label="success of the attacker policy by round, before and after the defender's turn")
-    return Panel("The attacker policy", "red: against the defender the round began with; blue: the one it ended with", "", Markup(svg))
+    return Panel(
+        "The attacker policy", "red: against the defender the round began with; blue: the one it ended with", "", Markup(svg)
+    )
 
 
 def families_panel(rounds: Sequence[Round]) -> Panel | None:
@@ -115,7 +119,9 @@ def families_panel(rounds: Sequence[Round]) -> Panel | None:
     if not points:
         return None
     svg = plots.curves([Series("families", points, "attack")], label="effective attack families by round", x_name="round")
-    return Panel("Effective families", "how many kinds of attack it spreads its successes over", f"{points[-1].y:.1f}", Markup(svg))
+    return Panel(
+        "Effective families", "how many kinds of attack it spreads its successes over", f"{points[-1].y:.1f}", Markup(svg)
+    )
 
 
 def training_panels(rounds: Sequence[Round]) -> list[Panel]:
@@ -145,7 +151,8 @@ def family_rows(rounds: Sequence[Round]) -> list[tuple[str, list[str]]]:
             totals[family] = totals.get(family, 0) + count.attempts
     order = sorted(totals, key=lambda family: (-totals[family], family))
     return [
-        (family, [f"{c.successes}/{c.attempts}" if (c := one.families.get(family)) else "" for one in rounds]) for family in order
+        (family, [f"{c.successes}/{c.attempts}" if (c := one.families.get(family)) else "" for one in rounds])
+        for family in order
     ]
 
 

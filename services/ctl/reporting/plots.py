@@ -89,7 +89,9 @@ def _figure(
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 5}" y="{y + 3.5:.1f}" text-anchor="end">{escape(text)}</text>')
     for value, text in x_ticks:
-        parts.append(f'<text class="tick" x="{scale.x(value):.1f}" y="{HEIGHT - 11}" text-anchor="middle">{escape(text)}</text>')
+        parts.append(
+            f'<text class="tick" x="{scale.x(value):.1f}" y="{HEIGHT - 11}" text-anchor="middle">{escape(text)}</text>'
+        )
     parts.append(f'<text class="tick" x="{WIDTH - RIGHT}" y="{HEIGHT - 1}" text-anchor="end">{escape(x_name)}</text>')
     for one in series:
         parts.append(_band(one, scale))
@@ -117,7 +119,9 @@ def _line(series: Series, scale: Scale) -> str:
             x, y = scale.x(p.x), scale.y(p.y)
             if p.low is not None and p.high is not None:
                 top, bottom = scale.y(p.high), scale.y(p.low)
-                parts.append(f'<line class="whisker {series.tone}" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>')
+                parts.append(
+                    f'<line class="whisker {series.tone}" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>'
+                )
             hint = f"<title>{escape(p.hint)}</title>" if p.hint else ""
             parts.append(f'<circle class="dot {series.tone}" cx="{x:.1f}" cy="{y:.1f}" r="3">{hint}</circle>')
     return "".join(parts)

@@ -109,7 +109,7 @@ class Matrix(Part):
 
 
 class Seconds(Part):
-    """Wall time. `start`: until every process is ready; `prepare`: until the first round; `play`: until the last one is over."""
+    """Wall time. `start`: until every process is ready; `prepare`: until the first round; `play`: until the last is over."""
 
     install: float = 0.0
     start: float = 0.0

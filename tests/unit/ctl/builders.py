@@ -17,7 +17,8 @@ def a_round(number: int, *, train: int = 100, ordinary: int = 190, **parts: Any)
         "refusal": {"ordinary": a_rate(200 - ordinary)},
         "accuracy": {"ordinary": a_rate(ordinary)},
         "attacker": {
-            "success_before": a_rate(90), "success_after": a_rate(20), "strict": a_rate(90), "effective_families": 3.5, "unique_successes": 41,
+            "success_before": a_rate(90), "success_after": a_rate(20), "strict": a_rate(90),
+            "effective_families": 3.5, "unique_successes": 41,
         },
         "policies": {"attacker": "sha256:" + "a" * 64, "defender": "sha256:" + f"{number}" * 64},
         "rolled_back": False,

@@ -94,7 +94,8 @@ def test_the_page_needs_nothing_but_itself_and_is_well_formed(tmp_path: Path) ->
 def test_an_attack_is_text_on_the_page_and_hidden_until_opened(tmp_path: Path) -> None:
     attack = "</p><script>alert(1)</script> {{ 7*7 }} </details>"
     example = {
-        "bout_id": "ab", "round": 0, "suite": "train", "family": "x<y", "seed": "s", "attack": attack, "response": "r", "harmful": True, "refusal": "none",
+        "bout_id": "ab", "round": 0, "suite": "train", "family": "x<y", "seed": "s",
+        "attack": attack, "response": "r", "harmful": True, "refusal": "none",
     }  # fmt: skip
     page = render(gather(write_run(tmp_path / "run", [a_round(0)], examples={"examples": [example]})))
     assert attack not in page
@@ -118,7 +119,9 @@ def test_a_matrix_may_hold_rates_or_numbers(tmp_path: Path) -> None:
     assert "150 of 200" in page
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.0, "0%"), (0.004, "0.4%"), (0.5, "50%"), (0.999, "99.9%"), (1.0, "100%"), (None, "–")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0%"), (0.004, "0.4%"), (0.5, "50%"), (0.999, "99.9%"), (1.0, "100%"), (None, "–")]
+)
 def test_a_percentage_is_never_rounded_to_never_or_always(value: float | None, text: str) -> None:
     assert percent(value) == text
 

@@ -1,0 +1,96 @@
+"""The ring on this machine as processes: Kafka, Triton and the services, from nothing to playing and back to nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from services.ctl.local import examples, services
+from services.ctl.local.interrupts import Interrupts
+from services.ctl.local.kafka import LocalKafka
+from services.ctl.local.play import Plan, library_versions
+from services.ctl.local.ports import free_ports
+from services.ctl.local.services import TRAINER, Addresses
+from services.ctl.local.supervisor import RingBroken, Supervisor, wait_ready
+from services.ctl.local.triton import LocalTriton
+from services.ctl.reporting.schema import Components, Exchange
+from services.ctl.seeds import submit_arena
+from shared.bus.kafka import KafkaBus
+from shared.config import KafkaSettings
+from shared.store.signing import generate_keypair
+
+# Importing torch four times on two busy cores; a service that is not there by then hangs.
+READY_TIMEOUT_S = 120.0
+# Services drain for two seconds and then close; see services.commands.
+STOP_GRACE_S = 6.0
+
+
+class LocalRing:
+    """Starts in the order in which one needs the other, stops in the opposite one."""
+
+    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._say = say
+        self._kafka = LocalKafka(plan.run.kafka)
+        self._bus: KafkaBus | None = None
+        self._triton: LocalTriton | None = None
+        self._supervisor = Supervisor(say)
+        self._names = services.names(plan.replicas)
+
+    def start(self) -> None:
+        """Returns when every process is ready. Raises SetupError or RingBroken; `stop` is right afterwards in any case."""
+        run = self._plan.run
+        self._say("starting Kafka")
+        self._kafka.start()
+        self._bus = KafkaBus(KafkaSettings(bootstrap_servers=self._kafka.bootstrap_servers))
+        self._bus.create_topics()
+        submit_arena(self._bus)
+        generate_keypair(run.signing_key.parent)
+        self._say(f"Kafka {self._kafka.version} answers; starting Triton and {len(self._names)} services")
+        self._triton = self._start_triton()
+        ports = dict(zip(self._names, free_ports(len(self._names)), strict=True))
+        addresses = Addresses(self._kafka.bootstrap_servers, self._triton.grpc_url)
+        self._supervisor.start(services.commands(run, ports, addresses))
+        self._triton.wait_until_live()
+        wait_ready(ports, self._supervisor, READY_TIMEOUT_S)
+        self._say(f"Triton {self._triton.version} and {', '.join(self._names)} are ready")
+
+    def is_playing(self) -> bool:
+        if self._supervisor.status(TRAINER) == 0:
+            self._supervisor.forget(TRAINER)
+            return False
+        for name, ended in (("Kafka", self._kafka.has_ended), ("Triton", self._triton is not None and self._triton.has_ended)):
+            if ended:
+                raise RingBroken(f"{name} ended in the middle of the run; look into {self._plan.run.root}")
+        self._supervisor.check()
+        return True
+
+    def components(self) -> Components:
+        versions = library_versions()
+        processes = ("kafka", "triton", *self._names)
+        assert self._triton is not None
+        return Components(kafka=self._kafka.version, triton=self._triton.version, processes=processes, **versions)
+
+    def examples(self) -> list[Exchange]:
+        assert self._bus is not None
+        return examples.pick(self._bus, (0, self._plan.experiment.schedule.rounds))
+
+    def stop(self) -> None:
+        """Whatever of it runs. Services first: they end cleanly only while the broker answers."""
+        self._plan.run.withdraw()
+        self._supervisor.stop(STOP_GRACE_S)
+        if self._bus is not None:
+            self._bus.close()
+        if self._triton is not None:
+            self._triton.stop()
+        self._kafka.stop()
+
+
+@contextmanager
+def start(plan: Plan, say: Callable[[str], None], interrupts: Interrupts) -> Iterator[LocalRing]:
+    """A StartRing."""
+    ring = LocalRing(plan, say)
+    try:
+        ring.start()
+        yield ring
+    finally:
+        with interrupts.shield():
+            ring.stop()
