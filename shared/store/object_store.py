@@ -59,8 +59,11 @@ class ObjectStore:
         ref = BlobRef(f"{self.uri}/{key}", digest, len(data))
         # Create-only, and whole or not at all: a directory gets the file by a link, S3 by If-None-Match. That it is there
         # already means the same bytes were put before.
-        with contextlib.suppress(AlreadyExistsError):
-            self._ask(f"put {digest}", lambda: obstore.put(self._store, key, data, mode="create", use_multipart=False))
+        try:
+            with contextlib.suppress(AlreadyExistsError):
+                self._ask(f"put {digest}", lambda: obstore.put(self._store, key, data, mode="create", use_multipart=False))
+        except (NotFoundError, FileNotFoundError) as error:
+            raise SetupError(f"{self.uri} is not there; make the bucket or the directory first") from error
         self._cache.add(digest, data)
         return ref
 

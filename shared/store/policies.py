@@ -22,8 +22,8 @@ def publish_files(store: BlobStore, files: Path | Mapping[str, bytes | Path]) ->
     ValueError naming a file that no replica would take. A directory's other files (an optimiser, a README) stay behind.
     """
     if isinstance(files, Path):
-        found = [path for path in files.rglob("*") if path.is_file() and path.suffix in LOADABLE_SUFFIXES]
-        files = {path.relative_to(files).as_posix(): path for path in found}
+        found = {path.relative_to(files).as_posix(): path for path in files.rglob("*") if path.is_file()}
+        files = {path: file for path, file in found.items() if is_loadable(path)}
     published = []
     for path, content in sorted(files.items()):
         if not is_loadable(path):

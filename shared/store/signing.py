@@ -25,6 +25,7 @@ class Signer:
     """Holds the private key in `key_file` (PEM). SetupError where it cannot be used."""
 
     def __init__(self, key_file: Path) -> None:
+        self.key_file = key_file
         self._key = _read_private(key_file)
         self.public_key = self._key.public_key()
         self.key_id = key_id_of(self.public_key)

@@ -1,0 +1,128 @@
+"""A policy's way through the store: what one side publishes is what the other loads, or a reason why not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shared import codec
+from shared.domain import ids
+from shared.domain.bout import Slot
+from shared.domain.conversation import BlobRef
+from shared.domain.errors import PoisonError
+from shared.domain.policy import PolicyFile, PolicyPublished
+from shared.store.object_store import ObjectStore
+from shared.store.policies import fetch_files, fetch_manifest, is_loadable, publish_files, put_manifest
+from shared.store.signing import Signer, Verifier, generate_keypair
+from tests.support.facts import a_blob, a_lineage, a_manifest
+
+FILES = {"model.safetensors": b"weights", "config.json": b"{}", "tokenizer/vocab.txt": b"a b c"}
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> Signer:
+    return Signer(generate_keypair(tmp_path / "keys")[0])
+
+
+@pytest.fixture
+def verifier(signer: Signer) -> Verifier:
+    return Verifier({signer.key_id: signer.public_key})
+
+
+def publish(store: ObjectStore, signer: Signer, slot: Slot = Slot.DEFENDER) -> PolicyPublished:
+    manifest = a_manifest(slot, files=publish_files(store, FILES))
+    ref, policy = put_manifest(store, signer, manifest)
+    return PolicyPublished(policy, ref, a_lineage(), "step", 1_700_000_000.0)
+
+
+def refusal(store: ObjectStore, verifier: Verifier, published: PolicyPublished) -> str:
+    with pytest.raises(PoisonError) as caught:
+        fetch_manifest(store, verifier, published)
+    return caught.value.reason
+
+
+def test_what_is_published_arrives_whole(store: ObjectStore, signer: Signer, verifier: Verifier, tmp_path: Path) -> None:
+    manifest = fetch_manifest(store, verifier, publish(store, signer))
+    fetch_files(store, manifest, tmp_path / "out")
+    found = {p.relative_to(tmp_path / "out").as_posix(): p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert found == FILES
+
+
+def test_publishing_twice_gives_the_same_policy(store: ObjectStore, signer: Signer) -> None:
+    assert publish(store, signer) == publish(store, signer)
+
+
+def test_a_policy_is_named_by_what_was_signed(store: ObjectStore, signer: Signer) -> None:
+    published = publish(store, signer)
+    signed = codec.decode_signed(store.get(published.manifest))
+    assert published.policy.digest == ids.digest_of(signed.payload)
+
+
+def test_an_older_manifest_may_be_published_again(store: ObjectStore, signer: Signer, verifier: Verifier) -> None:
+    published = publish(store, signer)
+    again = replace(published, policy=replace(published.policy, version=99), reason="rollback")
+    assert fetch_manifest(store, verifier, again).version == 7
+
+
+def test_a_manifest_for_another_slot_is_refused(store: ObjectStore, signer: Signer, verifier: Verifier) -> None:
+    published = publish(store, signer, Slot.ATTACKER)
+    moved = replace(published, policy=replace(published.policy, slot=Slot.DEFENDER))
+    assert refusal(store, verifier, moved) == "wrong_slot"
+
+
+def test_a_publication_that_names_another_policy_s_manifest_is_refused(
+    store: ObjectStore, signer: Signer, verifier: Verifier
+) -> None:
+    ours, other = publish(store, signer), publish(store, signer, Slot.ATTACKER)
+    assert refusal(store, verifier, replace(ours, manifest=other.manifest)) == "wrong_digest"
+
+
+def test_a_manifest_that_is_something_else_is_refused(store: ObjectStore, signer: Signer, verifier: Verifier) -> None:
+    published = publish(store, signer)
+    assert refusal(store, verifier, replace(published, manifest=store.put(b"anything"))) == "unreadable_manifest"
+    elsewhere = BlobRef("file:///somewhere", published.manifest.sha256, published.manifest.num_bytes)
+    assert refusal(store, verifier, replace(published, manifest=elsewhere)) == "missing_blob"
+
+
+def test_a_directory_brings_only_what_can_be_loaded(store: ObjectStore, tmp_path: Path) -> None:
+    for name in (
+        "model.safetensors",
+        "config.json",
+        "optimizer.pt",
+        "README.md",
+        "code.py",
+        "sub/merges.txt",
+        ".hidden/x.json",
+    ):
+        (tmp_path / "model" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "model" / name).write_bytes(name.encode())
+    published = publish_files(store, tmp_path / "model")
+    assert [file.path for file in published] == ["config.json", "model.safetensors", "sub/merges.txt"]
+    assert store.get(published[2].blob) == b"sub/merges.txt"
+
+
+@pytest.mark.parametrize("path", ["pytorch_model.bin", "model.pkl", "model.safetensors.py", "../config.json"])
+def test_what_no_replica_would_take_is_not_published(store: ObjectStore, path: str) -> None:
+    with pytest.raises(ValueError, match="cannot be part of a policy"):
+        publish_files(store, {path: b"x"})
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["pytorch_model.bin", "model.pt", "x.pkl", "modeling.py", "a.zip", "noext", "", "/abs.json", "../up.json",
+     "a/../../up.json", ".hidden.json", "a/.b/c.json", "a\\..\\b.json", "a\0.json"],
+)  # fmt: skip
+def test_no_file_is_written_where_one_may_not_be(store: ObjectStore, tmp_path: Path, path: str) -> None:
+    good = PolicyFile("config.json", store.put(b"{}"))
+    manifest = a_manifest(files=(good, PolicyFile(path, store.put(b"evil"))))
+    with pytest.raises(PoisonError) as caught:
+        fetch_files(store, manifest, tmp_path / "out")
+    assert caught.value.reason == "not_safetensors"
+    assert not (tmp_path / "out").exists()
+    assert not is_loadable(path)
+
+
+def test_a_file_that_is_not_in_the_store_is_missing(store: ObjectStore, tmp_path: Path) -> None:
+    with pytest.raises(PoisonError) as caught:
+        fetch_files(store, a_manifest(files=(PolicyFile("config.json", a_blob()),)), tmp_path)
+    assert caught.value.reason == "missing_blob"
