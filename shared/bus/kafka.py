@@ -4,6 +4,7 @@ kafka-python runs an I/O thread per client: heartbeats go on between polls, and 
 while the polling thread waits in `poll`. A commit from a listener is therefore sent there and awaited by the listener.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -66,7 +67,8 @@ class KafkaBus:
             "retry_backoff_ms": RETRY_BACKOFF_MS,
             "reconnect_backoff_max_ms": RECONNECT_MAX_MS,
         }
-        self._admin = self._open(KafkaAdminClient, client_id="harden-admin")
+        with _without_log():
+            self._admin = self._open(KafkaAdminClient, client_id="harden-admin")
 
     def producer(self, *, client_id: str) -> Producer:
         return _Producer(self._open(KafkaProducer, **self._producing(client_id)), self._layouts, self._settings)
@@ -432,6 +434,18 @@ def _differences(layout: Layout, num_partitions: int, configs: Mapping[str, Mapp
 def _is_fencing(error: BaseException) -> bool:
     causes = [error, *error.args, error.__cause__, error.__context__]
     return any(isinstance(cause, _FENCED) for cause in causes) or "Fenced" in str(error)
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """For the first connection: the client logs every try, and what a person needs is the one line at the end."""
+    logger = logging.getLogger("kafka")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager

@@ -118,9 +118,12 @@ def process(config: ServiceConfig, name: str, *, bus: Bus | None = None) -> Iter
 
 def run_main(config_class: type[C], serve: Callable[[C], None], argv: Sequence[str] | None = None) -> None:
     """What a service's `main` is: reads the settings, before any socket opens, and serves."""
-    name = serve.__module__.removesuffix(".main").rpartition(".")[2]
-    parser = argparse.ArgumentParser(prog=f"python -m {serve.__module__}", description=sys.modules[serve.__module__].__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    module = sys.modules[serve.__module__]
+    # Of a module that runs as a program, only the spec still knows the name.
+    name = (module.__spec__.name if module.__spec__ else module.__name__).removesuffix(".main").rpartition(".")[2]
+    parser = argparse.ArgumentParser(
+        prog=name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check-config", action="store_true", help="read the settings, say whether they can be used, and end")
     parser.add_argument("--settings", action="store_true", help="list every setting with its default and meaning, and end")
     arguments = parser.parse_args(argv)
