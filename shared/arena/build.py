@@ -76,7 +76,7 @@ class BaseSteps:
     text: int = 1500
     align: int = 1200
     joint: int = 350
-    push: int = 450
+    push: int = 300
 
 
 @dataclass(frozen=True, slots=True)
