@@ -9,10 +9,13 @@ ARGS ?=
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-in-process test test-fast bench check lint types imports protos protos-check clean
+.PHONY: help install demo demo-in-process test test-fast bench check lint types imports protos protos-check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install:  ## what the demo needs, into this directory: .venv and Kafka's jars
+	@tools/setup/python.sh run && tools/setup/kafka.sh
 
 demo:  ## the whole ring on this machine, real Kafka and Triton: play, harden, report to runs/demo
 	@began=$$(date +%s.%N) && tools/setup/python.sh run && tools/setup/kafka.sh && \

@@ -1,5 +1,7 @@
 """The ring on this machine as processes: Kafka, Triton and the services, from nothing to playing and back to nothing."""
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -8,6 +10,7 @@ from services.ctl.local.interrupts import Interrupts
 from services.ctl.local.kafka import LocalKafka
 from services.ctl.local.play import Plan, library_versions
 from services.ctl.local.ports import free_ports
+from services.ctl.local.rundir import Live
 from services.ctl.local.services import TRAINER, Addresses
 from services.ctl.local.supervisor import RingBroken, Supervisor, wait_ready
 from services.ctl.local.triton import LocalTriton
@@ -15,6 +18,7 @@ from services.ctl.reporting.schema import Components, Exchange
 from services.ctl.seeds import submit_arena
 from shared.bus.kafka import KafkaBus
 from shared.config import KafkaSettings
+from shared.domain.bout import Slot
 from shared.store.signing import generate_keypair
 
 # Importing torch four times on two busy cores; a service that is not there by then hangs.
@@ -32,6 +36,7 @@ class LocalRing:
         self._kafka = LocalKafka(plan.run.kafka)
         self._bus: KafkaBus | None = None
         self._triton: LocalTriton | None = None
+        self._triton_version = ""
         self._supervisor = Supervisor(say)
         self._names = services.names(plan.replicas)
 
@@ -45,29 +50,34 @@ class LocalRing:
         submit_arena(self._bus)
         generate_keypair(run.signing_key.parent)
         self._say(f"Kafka {self._kafka.version} answers; starting Triton and {len(self._names)} services")
-        self._triton = self._start_triton()
+        # All of them at once: most of what they do until they are ready is importing, each on its own.
+        self._triton = LocalTriton(run.triton, list(Slot), self._triton_settings(), log=run.logs / "triton.log")
+        self._triton.begin()
         ports = dict(zip(self._names, free_ports(len(self._names)), strict=True))
         addresses = Addresses(self._kafka.bootstrap_servers, self._triton.grpc_url)
         self._supervisor.start(services.commands(run, ports, addresses))
-        self._triton.wait_until_live()
+        self._triton.await_ready()
         wait_ready(ports, self._supervisor, READY_TIMEOUT_S)
-        self._say(f"Triton {self._triton.version} and {', '.join(self._names)} are ready")
+        self._triton_version = self._triton.version
+        run.announce(Live(os.getpid(), addresses.bootstrap_servers, self._triton.grpc_url, self._triton.http_url, ports))
+        self._say(f"Triton {self._triton_version} and {', '.join(self._names)} are ready")
 
     def is_playing(self) -> bool:
         if self._supervisor.status(TRAINER) == 0:
             self._supervisor.forget(TRAINER)
             return False
-        for name, ended in (("Kafka", self._kafka.has_ended), ("Triton", self._triton is not None and self._triton.has_ended)):
-            if ended:
-                raise RingBroken(f"{name} ended in the middle of the run; look into {self._plan.run.root}")
+        assert self._triton is not None
+        if self._kafka.has_ended:
+            raise RingBroken(f"Kafka ended in the middle of the run; look into {self._plan.run.kafka}")
+        if not self._triton.is_running:
+            raise RingBroken(f"Triton ended in the middle of the run; look into {self._plan.run.logs / 'triton.log'}")
         self._supervisor.check()
         return True
 
     def components(self) -> Components:
         versions = library_versions()
         processes = ("kafka", "triton", *self._names)
-        assert self._triton is not None
-        return Components(kafka=self._kafka.version, triton=self._triton.version, processes=processes, **versions)
+        return Components(kafka=self._kafka.version, triton=self._triton_version, processes=processes, **versions)
 
     def examples(self) -> list[Exchange]:
         assert self._bus is not None
@@ -82,6 +92,14 @@ class LocalRing:
         if self._triton is not None:
             self._triton.stop()
         self._kafka.stop()
+
+    def _triton_settings(self) -> dict[str, str]:
+        run = self._plan.run
+        return {
+            "HARDEN_KAFKA__BOOTSTRAP_SERVERS": self._kafka.bootstrap_servers,
+            "HARDEN_STORE__URI": str(run.store),
+            "HARDEN_KEYS__VERIFY_KEY_FILES": json.dumps([str(run.verify_key)]),
+        }
 
 
 @contextmanager
