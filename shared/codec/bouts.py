@@ -188,19 +188,29 @@ def check_responses(sampled: SampledBout) -> None:
         )
 
 
+# A panel gives the same few answers again and again: each is written and read once and remembered. Frozen, so one object
+# may stand for all that are equal.
+_DISTINCT_BALLOTS = 4096
+
+
 def _write_ballots(into: Any, ballots: Iterable[Ballot]) -> None:
     for ballot in ballots:
-        into.add(
-            member=ballot.member,
-            version=ballot.version,
-            prompt_harmful=LABEL.optional_number(ballot.prompt_harmful),
-            on_goal=LABEL.optional_number(ballot.on_goal),
-            loosely_on_goal=LABEL.optional_number(ballot.loosely_on_goal),
-            response_harmful=LABEL.optional_number(ballot.response_harmful),
-            refusal=REFUSAL.optional_number(ballot.refusal),
-            correct=LABEL.optional_number(ballot.correct),
-            family=ballot.family,
-        )
+        into.add().MergeFromString(_ballot_bytes(ballot))
+
+
+@lru_cache(maxsize=_DISTINCT_BALLOTS)
+def _ballot_bytes(ballot: Ballot) -> bytes:
+    return verdict_pb2.Ballot(
+        member=ballot.member,
+        version=ballot.version,
+        prompt_harmful=LABEL.optional_number(ballot.prompt_harmful),
+        on_goal=LABEL.optional_number(ballot.on_goal),
+        loosely_on_goal=LABEL.optional_number(ballot.loosely_on_goal),
+        response_harmful=LABEL.optional_number(ballot.response_harmful),
+        refusal=REFUSAL.optional_number(ballot.refusal),
+        correct=LABEL.optional_number(ballot.correct),
+        family=ballot.family,
+    ).SerializeToString()
 
 
 # An absent label reads as 0, which the enum tables do not hold.
@@ -208,8 +218,7 @@ _label = LABEL.member.get
 _refusal = REFUSAL.member.get
 
 
-# A panel gives the same few answers again and again; frozen, so one object stands for all that are equal.
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_DISTINCT_BALLOTS)
 def _ballot_of(data: bytes) -> Ballot:
     message = verdict_pb2.Ballot.FromString(data)
     return Ballot(

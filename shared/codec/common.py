@@ -86,8 +86,9 @@ def write_completion(into: completion_pb2.Completion, completion: Completion) ->
 def read_completion(message: completion_pb2.Completion) -> Completion:
     return Completion(
         text=message.text,
-        token_ids=tuple(message.token_ids),
-        logprobs=tuple(message.logprobs),
+        # A slice becomes a list in one call; iterating asks protobuf for every single token.
+        token_ids=tuple(message.token_ids[:]),
+        logprobs=tuple(message.logprobs[:]),
         finish_reason=FINISH_REASON.member[message.finish_reason],
         policy_digest=message.policy_digest,
         policy_version=message.policy_version,
