@@ -1,0 +1,238 @@
+"""Images hold what their modules import, from hashed locks, and run as nobody in particular."""
+
+import ast
+import importlib.metadata
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.deploy import deployed
+
+IMAGES = deployed.DEPLOY / "images"
+REQUIREMENTS = deployed.ROOT / "requirements"
+# `buf` is generated beside our own contracts.
+OURS = ("shared", "services", "harden", "buf")
+# What each image is asked to run: see its CMD, the compose file and the manifests.
+MODULES = {
+    "service": ("services.attacker.main", "services.defender_inference.main", "services.judge.main", "services.ctl.main"),
+    "trainer": ("services.trainer.main",),
+    "triton": ("services.triton.model",),
+}
+DOCKERFILES = sorted(IMAGES.glob("*.Dockerfile"))
+
+
+def test_there_is_one_image_for_each_kind_of_process() -> None:
+    assert {path.stem for path in DOCKERFILES} == set(MODULES)
+
+
+def locked(name: str) -> dict[str, str]:
+    """Distribution -> version."""
+    text = (REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8")
+    return {normal(n): v for n, v in re.findall(r"^([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?==([^ ;\\]+)", text, re.MULTILINE)}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported(module: str, seen: set[str]) -> Iterator[str]:
+    """Top-level names outside of ours that importing `module` imports, through everything of ours it brings along."""
+    if module in seen:
+        return
+    seen.add(module)
+    if "." in module:
+        yield from imported(module.rpartition(".")[0], seen)
+    spec = importlib.util.find_spec(module)
+    assert spec, module
+    if spec.origin is None or not spec.origin.endswith(".py"):
+        return
+    for name in module_level_imports(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))):
+        top = name.split(".")[0]
+        if top in OURS:
+            yield from imported(existing(name), seen)
+        elif top not in sys.stdlib_module_names:
+            yield top
+
+
+def existing(name: str) -> str:
+    """`a.b.c` where that is a module, otherwise `a.b`, of which `c` is then a name."""
+    try:
+        return name if importlib.util.find_spec(name) else name.rpartition(".")[0]
+    except ModuleNotFoundError:
+        return existing(name.rpartition(".")[0])
+
+
+def module_level_imports(tree: ast.Module) -> Iterator[str]:
+    """Imports that run when the module is imported: none inside a function, none for the type checker alone."""
+    open_nodes: list[ast.AST] = list(tree.body)
+    while open_nodes:
+        node = open_nodes.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            open_nodes += node.orelse
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            open_nodes += ast.iter_child_nodes(node)
+
+
+@pytest.mark.parametrize(("image", "module"), [(i, m) for i, modules in MODULES.items() for m in modules])
+def test_the_lock_of_an_image_has_everything_its_modules_import(image: str, module: str) -> None:
+    distributions = importlib.metadata.packages_distributions()
+    lock = locked(image)
+    missing = {
+        name
+        for name in imported(module, set())
+        # Triton's own module, which only exists inside of it.
+        if name != "triton_python_backend_utils" and not any(normal(d) in lock for d in distributions.get(name, ()))
+    }
+    assert not missing, f"requirements/{image}.in lacks what brings {missing}"
+
+
+@pytest.mark.parametrize("module", MODULES["service"])
+def test_the_services_image_needs_no_torch(module: str) -> None:
+    assert not {"torch", "transformers", "safetensors", "torchvision"} & set(imported(module, set()))
+
+
+@pytest.mark.parametrize("image", MODULES)
+def test_images_run_the_versions_that_the_tests_run(image: str) -> None:
+    tested = locked("run")
+    differing = {n: (v, tested[n]) for n, v in locked(image).items() if n in tested and tested[n] != v}
+    assert not differing
+
+
+def test_locks_are_whole_and_hashed() -> None:
+    for name in (*MODULES, "build"):
+        text = (REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8")
+        entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
+        assert entries
+        assert all("--hash=sha256:" in entry for entry in entries)
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
+def test_hadolint_accepts_the_dockerfile(path: Path) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("hadolint"), "--failure-threshold", "style", path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
+def test_dockerfile_pins_its_bases_installs_by_hash_and_ends_as_nobody(path: Path) -> None:
+    text = re.sub(r"^\s*#.*$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    bases = re.findall(r"^ARG \w+_IMAGE=(\S+)$", text, re.MULTILINE)
+    assert bases
+    for base in bases:
+        assert re.search(r":\d+\.\d+", base), f"{base} names no version"
+    stages = re.findall(r"^FROM (\S+)(?: AS (\w+))?$", text, re.MULTILINE)
+    assert len(stages) == 2, "one stage builds, one runs"
+    assert all(re.fullmatch(r"\$\{\w+_IMAGE\}", base) for base, _ in stages)
+    for install in re.findall(r"pip\b[^\n]* install [^\n]*", text):
+        assert "--require-hashes" in install or "--no-index" in install, install
+    users = re.findall(r"^USER (\S+)$", text, re.MULTILINE)
+    assert users
+    assert int(users[-1].split(":")[0]) >= 10000
+    assert not re.search(r"(?i)(secret|password|token)\s*=", text)
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
+def test_files_that_a_dockerfile_copies_are_there_and_sent_to_it(path: Path) -> None:
+    kept = [line[1:] for line in (deployed.ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    text = path.read_text(encoding="utf-8")
+    for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.MULTILINE):
+        for source in line.split()[:-1]:
+            assert (deployed.ROOT / source).exists(), source
+            assert any(source == keep or source.startswith(keep + "/") or Path(source).match(keep) for keep in kept), source
+
+
+def images_used() -> set[str]:
+    manifests = [d for f in (deployed.DEPLOY / "base").glob("*.yaml") for d in yaml.safe_load_all(f.read_text()) if d]
+    used = {c["image"] for _, t in deployed.pod_templates(d for d in manifests if "kind" in d) for c in t["spec"]["containers"]}
+    return used | {c.image for c in deployed.compose_containers()}
+
+
+def test_images_of_ours_that_are_run_are_images_that_are_built() -> None:
+    ours = {re.sub(r":.*", "", image) for image in images_used() if image.startswith("harden/")}
+    assert ours == {f"harden/{path.stem}" for path in DOCKERFILES}
+
+
+def test_every_module_that_a_container_runs_is_there_and_starts_something() -> None:
+    containers = [c for c in deployed.compose_containers() if c.module]
+    assert len(containers) >= len(deployed.SERVICES)
+    for container in containers:
+        assert container.module
+        spec = importlib.util.find_spec(container.module)
+        assert spec, f"{container.where} runs {container.module}"
+        assert spec.origin
+        assert 'if __name__ == "__main__":' in Path(spec.origin).read_text(encoding="utf-8"), container.module
+
+
+def test_every_command_of_harden_that_a_container_runs_is_one() -> None:
+    used = [c.command for c in deployed.compose_containers() if c.module == "services.ctl.main"]
+    assert used
+    for command in used:
+        done = subprocess.run(
+            [sys.executable, "-m", *command, "--help"], capture_output=True, text=True, check=False, cwd=deployed.ROOT, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Usage:" in done.stdout
+        assert f"harden {' '.join(command[1:])}" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built the way the images build it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], check=True, cwd=deployed.ROOT, timeout=120)
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+@pytest.mark.parametrize("module", sorted({module for modules in MODULES.values() for module in modules}))
+def test_the_wheel_has_every_module_of_ours_that_is_imported(wheel: Path, module: str) -> None:
+    needed: set[str] = set()
+    list(imported(module, needed))
+    with zipfile.ZipFile(wheel) as archive:
+        files = set(archive.namelist())
+    for name in needed:
+        path = name.replace(".", "/")
+        assert f"{path}.py" in files or any(file.startswith(f"{path}/") for file in files), name
+
+
+def test_the_wheel_has_what_the_code_reads_beside_itself(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        files = set(archive.namelist())
+    beside = [
+        path.relative_to(deployed.ROOT).as_posix()
+        for folder in ("shared", "services")
+        for path in (deployed.ROOT / folder).rglob("*")
+        if path.suffix in {".safetensors", ".json", ".jinja", ".template", ".j2", ".ttf"} and path.is_file()
+    ]
+    assert beside
+    assert set(beside) <= files
+
+
+@pytest.mark.slow
+def test_a_fresh_environment_from_the_services_lock_imports_the_services(wheel: Path, tmp_path: Path) -> None:
+    """What the image's build does, less the image."""
+    uv = shutil.which("uv")
+    assert uv, "this test needs uv; install it with pip"
+    python = tmp_path / "env" / "bin" / "python"
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "env"], check=True, timeout=120)
+    lock = REQUIREMENTS / "service.txt"
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", lock], check=True, timeout=480)
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, "--no-deps", "--no-index", wheel], check=True, timeout=60)
+    imports = "; ".join(f"import {module}" for module in MODULES["service"])
+    # From elsewhere, so that only what is installed can be found.
+    done = subprocess.run([python, "-c", imports], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
