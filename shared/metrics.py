@@ -122,8 +122,22 @@ SWAP_REFUSED = Metric("harden_swap_refused_total", Type.COUNTER, "Policies a rep
 SWAP_SECONDS = Metric(
     "harden_swap_seconds", Type.HISTOGRAM, "From publication to the first answer of the policy.", ("slot",), _TRITON
 )
+SWAP_LOAD_SECONDS = Metric(
+    "harden_swap_load_seconds", Type.HISTOGRAM, "Of a swap: fetching, checking, loading and probing.", ("slot",), _TRITON
+)
 POLICY_REQUESTS = Metric("harden_policy_requests_total", Type.COUNTER, "Requests to a policy.", ("slot", "outcome"), _TRITON)
 POLICY_TOKENS = Metric("harden_policy_tokens_total", Type.COUNTER, "Tokens sampled.", ("slot",), _TRITON)
+POLICY_BATCH_ROWS = Metric(
+    "harden_policy_batch_rows",
+    Type.HISTOGRAM,
+    "Samples computed together.",
+    ("slot",),
+    _TRITON,
+    (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0),
+)
+POLICY_WAITING = Metric(
+    "harden_policy_waiting", Type.GAUGE, "Requests waiting when the last batch was done.", ("slot",), _TRITON
+)
 
 CATALOGUE: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 
