@@ -1,5 +1,6 @@
-"""The committed code under protos/gen is what the contracts give."""
+"""The committed code under protos/gen is what the contracts give, and only the codec reads it."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +8,29 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 
 
+def imports_of(path: Path) -> set[str]:
+    """First part of every module the file imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module.split(".")[0])
+    return found
+
+
 def test_generated_code_is_up_to_date() -> None:
     done = subprocess.run(
         [sys.executable, "tools/protos/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_only_the_codec_reads_the_generated_code() -> None:
+    readers = {
+        path.relative_to(ROOT).parent.as_posix()
+        for package in ("shared", "services", "tests", "benchmarks")
+        for path in (ROOT / package).rglob("*.py")
+        if "harden" in imports_of(path)
+    }
+    assert readers == {"shared/codec"}

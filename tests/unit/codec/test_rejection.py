@@ -248,3 +248,25 @@ def test_damaged_bytes_are_poison_or_another_valid_event_and_nothing_else(fact: 
             value[data.draw(st.integers(0, len(value) - 1))] = data.draw(st.integers(0, 255))
     damaged = arrived(message, value=bytes(value[: data.draw(st.integers(0, len(value)))]))
     assert outcome(topic_of(fact), damaged) in {"malformed", "invalid", type(fact)}
+
+
+def test_a_message_of_millions_of_empty_parts_is_refused_by_their_number() -> None:
+    """Two bytes each on the wire and a hundred in memory: counting them comes before looking at them."""
+    message = sent(an_event(a_judged_bout()))
+    verdicts = b"\x1a\x00" * 100_000  # JudgedBout.response_verdicts, empty
+    more = b"\x12" + varint(len(verdicts)) + verdicts  # merged into VerdictsRendered.judged
+    error = refusal(topics.VERDICTS, arrived(message, value=message.value + more))
+    assert error.reason == "invalid"
+    assert "judged.response_verdicts: must contain no more than" in error.detail
+
+
+def test_a_newer_writer_s_field_is_passed_over() -> None:
+    message = sent(an_event(a_seed()))
+    unknown = b"\xfa\x3e\x03abc"  # field 1007, which no version has yet
+    assert codec.from_message(topics.SEEDS, arrived(message, value=message.value + unknown)).fact == a_seed()
+
+
+def varint(number: int) -> bytes:
+    """`number` as protobuf writes lengths: seven bits a byte, the lowest first."""
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
