@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry
 
@@ -26,20 +26,37 @@ def attack(bout: Bout) -> AttackedBout:
     return an_attacked_bout(bout)
 
 
-def an_attacker(handle: Callable[[Bout], Fact] = attack, *, max_in_flight: int = 4) -> Service:
+@dataclass(frozen=True)
+class Lane:
+    """The stretch of the ring that a worker serves: the catalogue's own, or topics like them for one test alone."""
+
+    reads: Topic = topics.BOUTS
+    writes: Topic = topics.ATTACKS
+    group: str = "attacker"
+
+    @classmethod
+    def of_its_own(cls, name: str) -> "Lane":
+        reads, writes = (replace(topic, noun=f"{topic.noun}-{name}") for topic in (topics.BOUTS, topics.ATTACKS))
+        return cls(reads, writes, f"attacker.{name}")
+
+
+CATALOGUE_LANE = Lane()
+
+
+def an_attacker(handle: Callable[[Bout], Fact] = attack, *, max_in_flight: int = 4, lane: Lane = CATALOGUE_LANE) -> Service:
     return Service(
         name="attacker",
-        group="attacker",
-        reads=topics.BOUTS,
-        writes=topics.ATTACKS,
+        group=lane.group,
+        reads=lane.reads,
+        writes=lane.writes,
         handle=handle,
         max_in_flight=max_in_flight,
     )
 
 
-def bout_messages(count: int, *, first: int = 0) -> list[Outgoing]:
+def bout_messages(count: int, *, first: int = 0, lane: Lane = CATALOGUE_LANE) -> list[Outgoing]:
     names = [f"bout {n}" for n in range(first, first + count)]
-    return [codec.to_message(topics.BOUTS, an_event(a_bout(name), f"event {name}")) for name in names]
+    return [codec.to_message(lane.reads, an_event(a_bout(name), f"event {name}")) for name in names]
 
 
 def put(bus: Bus, messages: list[Outgoing]) -> None:
