@@ -45,6 +45,8 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     core.normalizer = normalizers.Lowercase()
     # Keep image markup whole; everything else splits into words, numbers and single marks.
     core.pre_tokenizer = pre_tokenizers.Split(Regex(r"</?image>|[a-z]+|[0-9]+|[^\sa-z0-9]"), "removed", invert=True)
+    # Said to the core itself: only so does a tokenizer that is loaded again keep `<|user|>` whole.
+    core.add_special_tokens(list(SPECIAL_TOKENS))
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token=PAD,

@@ -103,3 +103,15 @@ def test_the_shipped_defender_answers_plain_ordinary_requests_and_refuses_restri
     answers = build.answer_greedily(model, encoder, [language.render(r) for r in requests])
     assert answers[:10] == [language.REFUSAL] * 10
     assert answers[10:] == [language.answer(r) for r in requests[10:]]
+
+
+def test_a_loaded_tokenizer_reads_a_rendered_conversation_as_training_did(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from shared.arena.tokenizer import Encoder, build_tokenizer, conversation
+
+    build_tokenizer().save_pretrained(tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
+    text = "play the court alchemist . who first brewed " + "it"
+    rendered = loaded.apply_chat_template(conversation(text), tokenize=False, add_generation_prompt=True)
+    assert loaded(rendered, add_special_tokens=False).input_ids == Encoder(loaded).prompt(text)[0]
