@@ -33,6 +33,8 @@ MIB = 1024 * 1024
 # Enough for every picture of the bouts in flight; weights are read once and would only push them out.
 CACHE_BYTES = 64 * MIB
 LARGEST_CACHED_BYTES = 4 * MIB
+# S3 takes 5 GB in one request at most; parts of a multipart upload also survive a lost connection one by one.
+LARGEST_SINGLE_PUT_BYTES = 256 * MIB
 # obstore retries 5xx answers and lost connections by itself within this; then the moment is bad and the worker's turn comes.
 RETRIES: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=10)}
 
@@ -49,9 +51,17 @@ class ObjectStore:
     AWS_ENDPOINT_URL or the role of the pod. Safe to use from many threads.
     """
 
-    def __init__(self, uri: str, *, options: Mapping[str, Any] | None = None, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        uri: str,
+        *,
+        options: Mapping[str, Any] | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        largest_single_put_bytes: int = LARGEST_SINGLE_PUT_BYTES,
+    ) -> None:
         self._store, self.uri = _open(uri, dict(options or {}))
         self._cache = _Cache(cache_bytes)
+        self._largest_single_put_bytes = largest_single_put_bytes
 
     def put(self, data: bytes) -> BlobRef:
         digest = ids.digest_of(data)
@@ -61,11 +71,25 @@ class ObjectStore:
         # already means the same bytes were put before.
         try:
             with contextlib.suppress(AlreadyExistsError):
-                self._ask(f"put {digest}", lambda: obstore.put(self._store, key, data, mode="create", use_multipart=False))
+                self._ask(f"put {digest}", lambda: self._write(key, data))
         except (NotFoundError, FileNotFoundError) as error:
             raise SetupError(f"{self.uri} is not there; make the bucket or the directory first") from error
         self._cache.add(digest, data)
         return ref
+
+    def _write(self, key: str, data: bytes) -> None:
+        if len(data) <= self._largest_single_put_bytes:
+            obstore.put(self._store, key, data, mode="create", use_multipart=False)
+        elif not self._has(key):
+            # Uploads in parts cannot be create-only. Two writers at once write the same bytes: the key is their digest.
+            obstore.put(self._store, key, data, use_multipart=True)
+
+    def _has(self, key: str) -> bool:
+        try:
+            obstore.head(self._store, key)
+        except (NotFoundError, FileNotFoundError):
+            return False
+        return True
 
     def get(self, ref: BlobRef) -> bytes:
         if not ids.is_digest(ref.sha256):

@@ -52,6 +52,15 @@ def test_puts_never_overwrite(open_store: OpenStore) -> None:
     assert refusal(open_store(), ref) == "wrong_digest"
 
 
+def test_what_is_too_long_for_one_request_goes_in_parts_and_still_never_overwrites(open_store: OpenStore) -> None:
+    data = os.urandom(12_000_000)
+    ref = open_store(largest_single_put_bytes=1000).put(data)
+    assert open_store().get(ref) == data
+    overwrite(open_store(), ref, b"damaged")
+    assert open_store(largest_single_put_bytes=1000).put(data) == ref
+    assert refusal(open_store(), ref) == "wrong_digest"
+
+
 def test_many_may_put_the_same_at_once(open_store: OpenStore) -> None:
     stores = [open_store() for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
