@@ -1,6 +1,7 @@
 """From a model directory to an engine. What does not fit exactly is refused: `from_pretrained` alone would invent weights."""
 
 import copy
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from shared.models.prompt_encoder import PromptEncoder
 from shared.models.transformers_engine import TransformersEngine
 
 NAMED_IN_A_REFUSAL = 3
+# transformers' loading changes global state while it runs (initialisers, default dtype), so slots load one at a time.
+_FROM_PRETRAINED = threading.Lock()
 
 
 class TransformersLoader:
@@ -48,16 +51,17 @@ class TransformersLoader:
             sees_images = getattr(config, "vision_config", None) is not None
             auto: Any = AutoModelForImageTextToText if sees_images else AutoModelForCausalLM
             encoder = PromptEncoder(directory, sees_images=sees_images)
-            model, report = auto.from_pretrained(
-                directory,
-                config=config,
-                dtype="auto",
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                ignore_mismatched_sizes=True,  # reported, and refused below with the names
-                output_loading_info=True,
-            )
+            with _FROM_PRETRAINED:
+                model, report = auto.from_pretrained(
+                    directory,
+                    config=config,
+                    dtype="auto",
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    use_safetensors=True,
+                    ignore_mismatched_sizes=True,  # reported, and refused below with the names
+                    output_loading_info=True,
+                )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             raise PoisonError(RefusalReason.UNLOADABLE, f"{type(error).__name__}: {str(error)[:500]}") from error
         _refuse_misfits(report)
