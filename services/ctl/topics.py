@@ -46,3 +46,13 @@ def check(*, where: Where | None = None) -> None:
     with open_log(where) as log:
         log.bus.check_topics()
     print(f"all {len(CATALOGUE)} topics are there and set as they should be")
+
+
+@app.command
+def create(*, where: Where | None = None) -> None:
+    """Creates what the catalogue names and the broker lacks. What is there stays as it is; `check` says whether it is right."""
+    with open_log(where) as log:
+        created = log.bus.create_topics()
+    for name in created:
+        print(f"created {name}")
+    print(f"{len(created)} topics created")

@@ -81,7 +81,9 @@ def test_everyone_finds_the_store_under_the_same_name() -> None:
 
 def test_only_the_trainer_and_the_one_that_makes_it_hold_the_signing_key(services: dict[str, Document]) -> None:
     """Triton mounts the same volume for the public key; another user than the owner cannot read the private one."""
-    holders = {name for name, service in services.items() if any(str(v).startswith("keys:") for v in service.get("volumes", ()))}
+    holders = {
+        name for name, service in services.items() if any(str(v).startswith("keys:") for v in service.get("volumes", ()))
+    }
     assert holders == {"keys", "trainer", "triton"}
     assert services["trainer"]["user"] == services["keys"]["user"] == "10001:10001"
     assert services["triton"]["user"].split(":") not in (["10001", "10001"], ["10001", "0"])

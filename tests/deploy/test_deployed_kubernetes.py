@@ -58,7 +58,10 @@ def write_schemas(definitions: dict[str, Any], folder: Path) -> None:
             if kind["kind"] in KINDS:
                 group = kind["group"].split(".")[0]
                 file = "-".join(part for part in (kind["kind"].lower(), group, kind["version"]) if part)
-                schema = {"$ref": f"#/definitions/{name}", "definitions": {k: definitions[k] for k in closure(definitions, name)}}
+                schema = {
+                    "$ref": f"#/definitions/{name}",
+                    "definitions": {k: definitions[k] for k in closure(definitions, name)},
+                }
                 (folder / f"{file}.json").write_text(patched(json.dumps(schema)), encoding="utf-8")
 
 
@@ -84,7 +87,11 @@ def patched(schema: str) -> str:
 def validate(kubeconform: Path, schemas: Path, text: str) -> subprocess.CompletedProcess[str]:
     location = str(schemas / "{{.ResourceKind}}{{.KindSuffix}}.json")
     return subprocess.run(
-        [kubeconform, "-strict", "-summary", "-schema-location", location], input=text, capture_output=True, text=True, check=False
+        [kubeconform, "-strict", "-summary", "-schema-location", location],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
