@@ -52,7 +52,6 @@ class Process:
 
     def run(self, service: Service) -> None:
         """Runs the service here until the process is told to stop."""
-        self.bus.check_topics()
         worker = Worker(service, self.bus, self.config.worker, registry=self.registry)
         self.ready_when("waiting for partitions", lambda: worker.is_assigned)
         worker.run(self.stop)
@@ -92,7 +91,7 @@ class Process:
 def process(config: ServiceConfig, name: str, *, bus: Bus | None = None) -> Iterator[Process]:
     """Everything around the service called `name`. Ends the interpreter with the codes above where the work ends badly.
 
-    `bus` is what to use instead of the broker in the settings.
+    `bus` is what to use instead of the broker in the settings. Its topics are checked before anything is read.
     """
     logs.start(config.log, name)
     tracing.start(name)
@@ -105,6 +104,7 @@ def process(config: ServiceConfig, name: str, *, bus: Bus | None = None) -> Iter
             proc.admin_port = admin.port
             proc.bus = bus or KafkaBus(config.kafka)
             stack.callback(proc.bus.close)
+            proc.bus.check_topics()
             _log.info("process_started", admin_port=admin.port)
             yield proc
             if proc.failure is not None:

@@ -6,7 +6,6 @@ writes     harden.attacks.v1
 Its section is called `demo`, one of the known ones; `demo.bus` memory needs no broker, `demo.fails` is how it ends.
 """
 
-import sys
 from typing import Literal
 
 from shared.bus.memory import MemoryBus
@@ -51,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

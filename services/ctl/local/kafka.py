@@ -138,10 +138,10 @@ def find_java() -> str:
     return java
 
 
-def fetch() -> Path:
+def fetch(cache: Path = CACHE) -> Path:
     """Directory of Kafka's jars, fetched once per content of the pom."""
     pom = DEPLOY / "pom.xml"
-    jars = CACHE / hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
+    jars = cache / hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
     if jars.is_dir():
         return jars
     maven = shutil.which("mvn")
@@ -150,8 +150,8 @@ def fetch() -> Path:
             "Maven is missing, and Kafka's jars are fetched with it, once. Install it (Debian: apt install maven; "
             f"macOS: brew install maven), or do without: {_WITHOUT}"
         )
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE, prefix="fetching-") as scratch:
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="fetching-") as scratch:
         # Renamed when complete, so that a fetch that is cut off, or made twice at once, leaves nothing half there.
         part = Path(scratch) / "jars"
         command = [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime"]

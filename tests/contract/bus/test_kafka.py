@@ -84,7 +84,12 @@ def test_a_broker_that_dies_and_returns_delays_the_work_and_loses_nothing(tmp_pa
         node.start()
         producer.send([Outgoing(topic.name, str(n).encode(), str(n).encode()) for n in range(10, 20)])
         after = list[str]()
-        wait_until(lambda: after.extend(values(member.poll(0.1, 10))) or len(set(after) - set(before)) == 10, "the second ten")
+
+        def has_second_ten() -> bool:
+            after.extend(values(member.poll(0.1, 10)))
+            return len(set(after) - set(before)) == 10
+
+        wait_until(has_second_ten, "the second ten")
         assert set(before) | set(after) == {str(n) for n in range(20)}
         member.close()
         producer.close()

@@ -11,6 +11,7 @@ from shared.config import WorkerSettings
 from shared.domain import ids
 from shared.domain.bout import AttackedBout, Bout
 from shared.domain.errors import PoisonError, TransientError
+from shared.domain.events import DeadLetter
 from shared.runtime.worker import TooMuchPoison
 from tests.support.workers import an_attacker, attack, bout_messages, events_on, everything_on, put, running, wait_until
 
@@ -117,6 +118,7 @@ def test_a_message_that_cannot_be_used_goes_to_the_dead_letters_and_the_next_one
         wait_until(lambda: worker.metric("harden_dead_letters_total", reason=reason) == 1, "the dead letter")
     (letter,) = everything_on(bus, topics.BOUTS.dead)
     dead = codec.from_message(topics.BOUTS, letter).fact
+    assert isinstance(dead, DeadLetter)
     original = next(m for m in everything_on(bus, topics.BOUTS.name) if m.value == message.value)
     assert (dead.reason, dead.value, dead.key, dead.headers) == (reason, message.value, message.key, message.headers)
     assert (dead.topic, dead.partition, dead.offset) == (original.topic, original.partition, original.offset)
