@@ -75,6 +75,11 @@ class Child:
         except ProcessLookupError:
             return
 
+    def last_words(self) -> str:
+        """The last line it wrote for people: its complaint, or the end of a traceback; logs are JSON."""
+        lines = [line for line in self.log_end(50).splitlines() if line.strip() and not line.startswith("{")]
+        return lines[-1].strip() if lines else "it said nothing"
+
     def log_end(self, num_lines: int = 5) -> str:
         """The last lines it wrote."""
         return log_end(self.command.log, num_lines)

@@ -100,14 +100,16 @@ def play(plan: Plan, display: Display, start_ring: StartRing, interrupts: Interr
 
 def _watch(plan: Plan, display: Display, ring: Ring, watch: Stopwatch) -> None:
     """Until the trainer has ended."""
-    while ring.is_playing():
-        current = progress_file.read(plan.run.root)
-        if current is not None:
-            if current.phase != FIRST_PHASE and "prepare" not in watch.seconds:
-                watch.ends("prepare")
-            display.show(current)
-        time.sleep(WATCH_EVERY_S)
-    watch.ends("play" if "prepare" in watch.seconds else "prepare")
+    try:
+        while ring.is_playing():
+            current = progress_file.read(plan.run.root)
+            if current is not None:
+                if current.phase != FIRST_PHASE and "prepare" not in watch.seconds:
+                    watch.ends("prepare")
+                display.show(current)
+            time.sleep(WATCH_EVERY_S)
+    finally:
+        watch.ends("play" if "prepare" in watch.seconds else "prepare")
 
 
 @dataclass

@@ -73,12 +73,21 @@ def describe(progress: Progress) -> str:
     return ", ".join(parts)
 
 
-def time_left(fraction_done: float, elapsed_s: float) -> str:
-    """In words; empty while there is too little to tell from."""
-    if fraction_done < MIN_SHARE_FOR_ESTIMATE or fraction_done >= 1:
-        return ""
-    left = elapsed_s * (1 - fraction_done) / fraction_done
-    return f"about {left:.0f} s left" if left < 90 else f"about {left / 60:.0f} min left"
+class TimeLeft:
+    """Tells it from the pace since progress was first seen: what came before, starting, does not come again."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
+
+    def words(self, fraction_done: float, now: float) -> str:
+        """Empty while there is too little to tell from."""
+        if self._first is None:
+            self._first = (fraction_done, now)
+        done, elapsed = fraction_done - self._first[0], now - self._first[1]
+        if done < MIN_SHARE_FOR_ESTIMATE or fraction_done >= 1:
+            return ""
+        left = elapsed * (1 - fraction_done) / done
+        return f"about {left:.0f} s left" if left < 90 else f"about {left / 60:.0f} min left"
 
 
 class PlainDisplay:
@@ -91,6 +100,7 @@ class PlainDisplay:
         self._last_at = -PLAIN_EVERY_S
         self._last: tuple[str, int] | None = None
         self._last_line = ""
+        self._time_left = TimeLeft()
 
     def __enter__(self) -> Self:
         return self
@@ -103,10 +113,10 @@ class PlainDisplay:
 
     def show(self, progress: Progress) -> None:
         now, what, line = self._clock(), (progress.phase, progress.round), describe(progress)
+        left = self._time_left.words(progress.fraction_done, now)
         is_due = what != self._last or (now - self._last_at >= PLAIN_EVERY_S and line != self._last_line)
         if is_due:
             self._last, self._last_at, self._last_line = what, now, line
-            left = time_left(progress.fraction_done, now - self._began)
             self.say(f"{100 * progress.fraction_done:3.0f}%  {line}{f', {left}' if left else ''}")
 
 
@@ -117,6 +127,7 @@ class LiveDisplay:
         self._clock = clock
         self._began = clock()
         self._progress: Progress | None = None
+        self._time_left = TimeLeft()
         self._live = Live(console=Console(file=stream), refresh_per_second=4, transient=True, get_renderable=self._render)
 
     def __enter__(self) -> Self:
@@ -138,7 +149,7 @@ class LiveDisplay:
             return Group(Text(f"starting ... {elapsed:.0f} s", style="dim"))
         done = self._progress.fraction_done
         bar = Table.grid(padding=(0, 1))
-        left = time_left(done, elapsed)
+        left = self._time_left.words(done, self._clock())
         bar.add_row(
             ProgressBar(total=1.0, completed=done, width=40),
             Text(f"{100 * done:.0f}%  {elapsed:.0f} s{f', {left}' if left else ''}"),

@@ -44,7 +44,10 @@ class Supervisor:
             deaths = self._deaths.setdefault(name, [])
             may, reason = restarts.decide(status, deaths, now)
             if not may:
-                raise RingBroken(f"{name} {restarts.describe(status)} and is not started again: {reason}\n{child.log_end()}")
+                raise RingBroken(
+                    f"{name} {restarts.describe(status)} and is not started again, because {reason}; "
+                    f"its last words: {child.last_words()} (log: {child.command.log})"
+                )
             deaths.append(now)
             child.signal(9)  # what it may have left behind
             self._say(f"{name} {restarts.describe(status)}; starting it again (log: {child.command.log})")

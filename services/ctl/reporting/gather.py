@@ -22,7 +22,7 @@ def gather(run_dir: Path) -> Report:
     outcome = read_json(run_dir / "run.json") or {}
     supervisor = read_json(run_dir / "supervisor.json") or {}
     rounds = read_rounds(run_dir / "rounds")
-    failed = _first_text(supervisor.get("failed"), outcome.get("failed"))
+    failed = _first_text(outcome.get("failed"), supervisor.get("failed"))
     if failed is None and not outcome:
         failed = "the run ended before its last round"
     seconds = Seconds.model_validate(supervisor.get("seconds", {}))

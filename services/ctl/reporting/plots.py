@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 300, 160
+WIDTH, HEIGHT = 300, 140
 LEFT, RIGHT, TOP, BOTTOM = 36, 10, 10, 24
+# So that the first and the last point do not lie on the edge of the picture.
+INSET = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class Scale:
 
     def x(self, value: float) -> float:
         span = self.x_max - self.x_min
-        return LEFT + (WIDTH - LEFT - RIGHT) * ((value - self.x_min) / span if span else 0.5)
+        begin, end = LEFT + INSET, WIDTH - RIGHT - INSET
+        return begin + (end - begin) * ((value - self.x_min) / span if span else 0.5)
 
     def y(self, value: float) -> float:
         span = self.y_max - self.y_min
@@ -92,7 +95,7 @@ def _figure(
         parts.append(
             f'<text class="tick" x="{scale.x(value):.1f}" y="{HEIGHT - 11}" text-anchor="middle">{escape(text)}</text>'
         )
-    parts.append(f'<text class="tick" x="{WIDTH - RIGHT}" y="{HEIGHT - 1}" text-anchor="end">{escape(x_name)}</text>')
+    parts.append(f'<text class="tick" x="{LEFT - 5}" y="{HEIGHT - 11}" text-anchor="end">{escape(x_name)}</text>')
     for one in series:
         parts.append(_band(one, scale))
     for one in series:

@@ -26,7 +26,7 @@ class AttackerPart(Part):
     success_before: Rate | None = None  # against the defender the round began with
     success_after: Rate | None = None  # against the one it ended with
     strict: Rate | None = None
-    lenient: Rate | None = None
+    loose_success_before: Rate | None = None  # counting attacks that ask for it only on a lenient reading
     effective_families: float | None = None
     unique_successes: int | None = None
 

@@ -1,7 +1,7 @@
 import io
 from dataclasses import replace
 
-from services.ctl.local.progress import LiveDisplay, PlainDisplay, describe, time_left
+from services.ctl.local.progress import LiveDisplay, PlainDisplay, TimeLeft, describe
 from services.trainer.rundir import Progress
 
 STEP = Progress("defender", 1, 4, 3, 10, 12, 0.31, 0.2, "")
@@ -20,10 +20,12 @@ def test_a_line_says_phase_step_what_is_in_flight_and_attack_success() -> None:
 
 
 def test_time_left_is_said_only_when_there_is_something_to_tell_from() -> None:
-    assert time_left(0.01, 2.0) == ""
-    assert time_left(0.5, 40.0) == "about 40 s left"
-    assert time_left(0.25, 100.0) == "about 5 min left"
-    assert time_left(1.0, 100.0) == ""
+    left = TimeLeft()
+    assert left.words(0.1, now=100.0) == ""
+    assert left.words(0.11, now=101.0) == ""
+    assert left.words(0.2, now=110.0) == "about 80 s left"
+    assert left.words(0.2, now=140.0) == "about 5 min left"
+    assert left.words(1.0, now=150.0) == ""
 
 
 def test_plain_lines_come_with_every_phase_and_now_and_then_between() -> None:
