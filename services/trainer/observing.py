@@ -50,6 +50,8 @@ class Observer:
         self._scheduled = metrics.BOUTS_SCHEDULED.counter(registry)
         self._trained = metrics.BOUTS_TRAINED.counter(registry)
         self._dropped = metrics.BOUTS_DROPPED.counter(registry)
+        self._expired = metrics.BOUTS_EXPIRED.counter(registry)
+        self._num_expired: int | None = None  # of the whole run when last seen, which may be before a restart
         self._outstanding = metrics.BOUTS_OUTSTANDING.gauge(registry)
         self._lag = metrics.VERSION_LAG.histogram(registry)
         self._steps = metrics.STEPS.counter(registry)
@@ -66,6 +68,7 @@ class Observer:
         phase, step, steps, message = _describe(task)
         round_ = min(getattr(task, "round", self._progress.round), self._rounds)
         self._round.set(round_)
+        self._note_expired(game.ledger.num_expired())
         self._progress = Progress(
             phase, round_, self._rounds, step, steps, game.ledger.num_open(), self._progress.attack_success, done, message
         )
@@ -77,6 +80,8 @@ class Observer:
     def scheduled(self, bouts: Sequence[Bout]) -> None:
         for purpose in Purpose:
             self._scheduled.labels(purpose=purpose.value).inc(sum(bout.purpose is purpose for bout in bouts))
+        # `waiting` speaks up when the first of them has come back, which is too late if none does.
+        self._outstanding.inc(len(bouts))
 
     def learned(self, task: Learn, report: StepReport, lesson: Lesson, game: Game) -> None:
         role = task.role.value
@@ -130,6 +135,11 @@ class Observer:
 
     def matrix_ended(self, matrix: Mapping[str, Any]) -> None:
         self._run_dir.write("matrix.json", matrix)
+
+    def _note_expired(self, num_expired: int) -> None:
+        if self._num_expired is not None:
+            self._expired.inc(max(0, num_expired - self._num_expired))
+        self._num_expired = num_expired
 
     def _note_success(self, rate: float) -> None:
         self._success.set(rate)

@@ -50,7 +50,7 @@ class Ledger:
                 account.scheduled += 1
 
     def end(self, bout_id: str, how: End, reason: str = "") -> bool:
-        """Closes an open bout; False where it is not open (redelivered, late after expiry, another run's) and nothing counts."""
+        """Closes an open bout; False where it is not open (redelivered, late, another run's) and nothing counts."""
         round_ = self._open.pop(bout_id, None)
         if round_ is None:
             return False
@@ -73,6 +73,10 @@ class Ledger:
 
     def num_open(self) -> int:
         return len(self._open)
+
+    def num_expired(self) -> int:
+        """Of the whole run."""
+        return sum(account.expired for account in self._accounts.values())
 
     def account(self, round_: int) -> Account:
         return self._accounts.setdefault(round_, Account())
