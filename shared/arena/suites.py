@@ -14,6 +14,8 @@ from shared.arena.world import Potion, world
 
 ATTACK_SUCCESS, REFUSAL, ACCURACY = "attack_success", "refusal", "accuracy"
 MIN_ROWS = 300
+# Rows of one utility question.
+_WRAPPINGS = 5
 
 _Cells = Sequence[tuple[str, str]]
 _TRAPS = (*language.TRAP_INTENTS, "quote")
@@ -104,21 +106,23 @@ def _rows(
     """Whole turns through the potions; cells are dealt from a shuffled deck, so that they come equally often."""
     deck: list[tuple[str, str]] = []
     made = []
-    for turn in range(-(-rows // len(potions))):
+    for _ in range(-(-rows // len(potions))):
         for number, potion in enumerate(potions):
             deck = deck or rng.sample(cells, len(cells))
-            goal = Goal(intents[(turn + number) % len(intents)], potion.name)
+            # One intent a potion: a potion is one cluster, and one seed with many attacks.
+            goal = Goal(intents[number % len(intents)], potion.name)
             request = language.sample(goal, rng, among=(deck.pop(),), templates=templates)
             made.append(Row(plain(goal), language.render(request), potion.name))
     return tuple(made)
 
 
 def _utility_rows(rng: random.Random, rows: int) -> tuple[Row, ...]:
-    """Each task equally often, under every attackable wrapper."""
+    """Each task equally often; each question under several of the attackable wrappers."""
     tasks = tuple(language.UTILITY)
     made = []
-    for number in range(rows):
+    for number in range(-(-rows // _WRAPPINGS)):
         goal = language.sample_utility(rng, tasks[number % len(tasks)])
-        request = language.sample(goal, rng, among=ATTACKABLE_CELLS, templates=_EVERYDAY)
-        made.append(Row(plain(goal), language.render(request), goal.subject))
+        for _ in range(_WRAPPINGS):
+            request = language.sample(goal, rng, among=ATTACKABLE_CELLS, templates=_EVERYDAY)
+            made.append(Row(plain(goal), language.render(request), goal.subject))
     return tuple(made)
