@@ -1,3 +1,3 @@
 """Fixtures that more than one directory of tests needs."""
 
-pytest_plugins = ["tests.support.kafka"]
+pytest_plugins = ["tests.support.kafka", "tests.support.triton"]

@@ -43,6 +43,7 @@ class Publishing:
     signer: Signer
     version: int = 0
     heard: list[PolicyServed | PolicyRefused] = field(default_factory=list)
+    manifests: dict[PolicyRef, BlobRef] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._producer = self.bus.producer(client_id="test-trainer")
@@ -60,6 +61,7 @@ class Publishing:
     def publish(self, slot: Slot, directory: Path, probe: Probe) -> PolicyRef:
         manifest = self.manifest(slot, directory, probe)
         blob, policy = put_manifest(self.store, self.signer, manifest)
+        self.manifests[policy] = blob
         self.announce(policy, blob)
         return policy
 

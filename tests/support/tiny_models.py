@@ -28,7 +28,10 @@ from shared.models.ports import Prompt
 NUM_WORDS = 510
 IMAGE_SIZE, PATCH_SIZE = 32, 8
 SPECIAL_TOKENS = ["<pad>", "<s>", "</s>", "<unk>", "<image>", "<user>", "<assistant>", "<system>"]
-TEXT_TEMPLATE = "<s>{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} {% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+TEXT_TEMPLATE = (
+    "<s>{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} {% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
 IMAGE_TEXT_TEMPLATE = (
     "<s>{% for m in messages %}<{{ m['role'] }}> {% for p in m['content'] %}"
     "{% if p['type'] == 'image' %}<image>{% else %}{{ p['text'] }}{% endif %} {% endfor %}{% endfor %}"
@@ -36,12 +39,12 @@ IMAGE_TEXT_TEMPLATE = (
 )
 
 
-def words() -> list[str]:
-    return [f"w{i}" for i in range(NUM_WORDS)]
+def words(count: int = NUM_WORDS) -> list[str]:
+    return [f"w{i}" for i in range(count)]
 
 
 def a_tokenizer(template: str, num_words: int = NUM_WORDS) -> PreTrainedTokenizerFast:
-    vocabulary = {token: i for i, token in enumerate(SPECIAL_TOKENS + words()[:num_words])}
+    vocabulary = {token: i for i, token in enumerate(SPECIAL_TOKENS + words(num_words))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(

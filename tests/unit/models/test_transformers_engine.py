@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -118,7 +119,7 @@ def test_a_stream_ends_with_what_generate_returns(engine: TransformersEngine) ->
     request = replace(some_requests(engine)[0], num_samples=3)
     pieces = list(engine.stream(request))
     assert token_ids(pieces[-1]) == token_ids(engine.generate([request])[0])
-    for before, after in zip(pieces, pieces[1:], strict=False):
+    for before, after in pairwise(pieces):
         assert all(b.token_ids == a.token_ids[: len(b.token_ids)] for b, a in zip(before, after, strict=True))
 
 
