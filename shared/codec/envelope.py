@@ -86,8 +86,11 @@ def trace_of(message: Incoming | Outgoing) -> dict[str, str]:
 
 def _outgoing(name: str, carrier: Carrier, event: Event, trace: Mapping[str, str], limit: int) -> Outgoing:
     message: Any = carrier.message()
-    write_meta(message.meta, event.meta)
-    carrier.write(message, event.fact)
+    try:
+        write_meta(message.meta, event.meta)
+        carrier.write(message, event.fact)
+    except ValueError as error:  # a number that the field cannot hold, text that is no Unicode, parts that disagree
+        raise ValueError(f"{carrier.event} {event.meta.event_id} cannot be written: {error}") from error
     violation = first_violation(message)
     if violation is not None:
         raise ValueError(f"{carrier.event} {event.meta.event_id} is invalid: {violation}")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import codec, topics
-from shared.domain.bout import AttackVerdict, Label
+from shared.domain.bout import AttackVerdict, Label, Seed
 from shared.domain.conversation import Conversation
 from shared.domain.errors import PoisonError
 from shared.domain.events import Fact
@@ -196,6 +196,18 @@ def test_verdicts_on_other_attacks_do_not_leave() -> None:
     stranger = AttackVerdict(a_seed().seed_id, Label.NO, Label.NO, Label.NO, "")
     with pytest.raises(ValueError, match="attack_verdicts"):
         codec.to_message(topics.VERDICTS, an_event(replace(judged, attack_verdicts=(stranger, judged.attack_verdicts[1]))))
+
+
+@pytest.mark.parametrize("seed", [replace(a_seed(), category="\ud800"), replace(a_seed(), source="\udfff")])
+def test_text_that_is_no_unicode_does_not_leave(seed: Seed) -> None:
+    with pytest.raises(ValueError, match=f"SeedSubmitted {an_event(seed).meta.event_id} cannot be written"):
+        codec.to_message(topics.SEEDS, an_event(seed))
+
+
+@pytest.mark.parametrize("step", [-1, 2**32])
+def test_a_number_that_its_field_cannot_hold_does_not_leave(step: int) -> None:
+    with pytest.raises(ValueError, match=r"BoutScheduled .* cannot be written: .*range"):
+        codec.to_message(topics.BOUTS, an_event(replace(a_bout(), step=step)))
 
 
 def test_an_event_does_not_leave_on_a_topic_of_others() -> None:
