@@ -132,12 +132,12 @@ def run_main(config_class: type[C], serve: Callable[[C], None], argv: Sequence[s
         return
     try:
         config = config_class()
+        if arguments.check_config:
+            print(f"{name}: the settings can be used")
+            return
+        serve(config)
     except SetupError as error:
         sys.exit(complain(name, error, EXIT_SETUP))
-    if arguments.check_config:
-        print(f"{name}: the settings can be used")
-        return
-    serve(config)
 
 
 def complain(name: str, error: Exception, exit_code: int) -> int:

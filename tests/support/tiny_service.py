@@ -10,7 +10,7 @@ from typing import Literal
 
 from shared.bus.memory import MemoryBus
 from shared.config import Section, ServiceConfig
-from shared.domain.errors import FencedError
+from shared.domain.errors import FencedError, SetupError
 from shared.runtime.process import process, run_main
 from tests.support.workers import an_attacker, bout_messages, put
 
@@ -18,7 +18,7 @@ from tests.support.workers import an_attacker, bout_messages, put
 class TinySettings(Section):
     bus: Literal["memory", "kafka"] = "memory"
     """Where the events are."""
-    fails: Literal["never", "background", "fenced"] = "never"
+    fails: Literal["never", "early", "background", "fenced"] = "never"
     """How it ends when nobody asks it to."""
 
 
@@ -28,6 +28,8 @@ class TinyConfig(ServiceConfig):
 
 
 def serve(config: TinyConfig) -> None:
+    if config.demo.fails == "early":
+        raise SetupError("the signing key is missing")
     memory = MemoryBus() if config.demo.bus == "memory" else None
     if memory is not None:
         memory.create_topics()

@@ -90,6 +90,10 @@ def test_a_wrong_setting_is_one_line() -> None:
     assert "65535" in line
 
 
+def test_what_a_service_misses_before_anything_runs_is_one_line() -> None:
+    assert one_line(run(HARDEN_DEMO__FAILS="early")) == "tiny_service: the signing key is missing"
+
+
 def test_an_unknown_setting_names_the_nearest() -> None:
     line = one_line(run(HARDEN_KAFKA__BOOTSTRAP_SERVER="kafka:9092"))
     assert "HARDEN_KAFKA__BOOTSTRAP_SERVER;" in line
