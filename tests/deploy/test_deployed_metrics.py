@@ -52,6 +52,15 @@ def test_alert_reads_counters_as_counters_and_gauges_as_gauges(name: str) -> Non
         assert rated == is_counter, metric
 
 
+def test_alerts_and_the_runbook_ask_for_nothing_that_the_code_never_makes() -> None:
+    sources = [p for folder in ("shared", "services") for p in (deployed.ROOT / folder).rglob("*.py")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    made = {m.name for constant, m in vars(metrics).items() if isinstance(m, metrics.Metric) and f"metrics.{constant}" in code}
+    texts = [(deployed.MONITORING / "alerts.yaml").read_text(), deployed.RUNBOOK.read_text()]
+    asked = {metrics.by_name(name).name for text in texts for name in METRIC.findall(text)}
+    assert asked <= made
+
+
 def test_values_of_job_labels_are_scrape_jobs() -> None:
     jobs = set(deployed.scrape_jobs())
     texts = [(deployed.MONITORING / "alerts.yaml").read_text(), *(path.read_text() for path in ALERT_FILES)]
