@@ -33,5 +33,7 @@ ENV PYTHONPATH=/opt/harden/python HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBY
     HF_HUB_OFFLINE=1 HF_HOME=/tmp/huggingface
 WORKDIR /tmp
 USER 10002:10002
+# The configurations are complete; completing them would import every model twice.
 CMD ["/opt/tritonserver/bin/tritonserver", "--model-repository=/opt/harden/models", "--model-control-mode=explicit", \
-     "--load-model=attacker", "--load-model=defender", "--load-model=defender_stable"]
+     "--load-model=attacker", "--load-model=defender", "--load-model=defender_stable", \
+     "--disable-auto-complete-config", "--exit-timeout-secs=30"]

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import json
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from services.ctl.main import run as harden
+from shared.domain.bout import Slot
 from tests.deploy import deployed
 
 SOURCES = (deployed.ROOT, deployed.ROOT / "protos" / "gen")
@@ -169,6 +171,15 @@ def test_files_that_a_dockerfile_copies_are_there_and_sent_to_it(path: Path) -> 
         for source in line.split()[:-1]:
             assert (deployed.ROOT / source).exists(), source
             assert any(source == keep or source.startswith(keep + "/") or Path(source).match(keep) for keep in kept), source
+
+
+def test_tritons_image_serves_every_slot_with_options_that_the_demos_triton_takes() -> None:
+    text = (IMAGES / "triton.Dockerfile").read_text(encoding="utf-8")
+    command = json.loads(re.sub(r"\\\n", "", text).rpartition("\nCMD ")[2])
+    options = [word.partition("=")[::2] for word in command[1:]]
+    assert {value for name, value in options if name == "--load-model"} == set(Slot)
+    started = (deployed.ROOT / "services" / "ctl" / "local" / "triton.py").read_text(encoding="utf-8")
+    assert {name for name, _ in options} <= set(re.findall(r"--[a-z]+(?:-[a-z]+)*", started))
 
 
 def images_used() -> set[str]:
