@@ -7,9 +7,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+import pytest
+
+from shared.runtime.process import run_main
+from tests.support.tiny_service import TinyConfig, serve
 from tests.support.workers import wait_until
 
 PROGRAM = [sys.executable, "-m", "tests.support.tiny_service"]
@@ -20,10 +24,8 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("HARDEN_")} | dict(settings)
 
 
-def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PROGRAM, *arguments], env=environment(settings), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-    )
+def run(**settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(PROGRAM, env=environment(settings), capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
 
 
 @contextmanager
@@ -77,27 +79,11 @@ def test_a_process_whose_place_was_taken_ends_with_a_code_of_its_own() -> None:
     assert done.stderr.splitlines()[-1] == "tiny_service: another process took over as 'trainer'; this one must end"
 
 
-def one_line(done: subprocess.CompletedProcess[str]) -> str:
+def one_line(exit_code: object, stderr: str) -> str:
     """The complaint of a process that could not start: one line on stderr, exit code 2."""
-    assert done.returncode == 2, done.stderr
-    (line,) = done.stderr.splitlines()
+    assert exit_code == 2, stderr
+    (line,) = stderr.splitlines()
     return line
-
-
-def test_a_wrong_setting_is_one_line() -> None:
-    line = one_line(run(HARDEN_ADMIN__PORT="70000"))
-    assert "HARDEN_ADMIN__PORT" in line
-    assert "65535" in line
-
-
-def test_what_a_service_misses_before_anything_runs_is_one_line() -> None:
-    assert one_line(run(HARDEN_DEMO__FAILS="early")) == "tiny_service: the signing key is missing"
-
-
-def test_an_unknown_setting_names_the_nearest() -> None:
-    line = one_line(run(HARDEN_KAFKA__BOOTSTRAP_SERVER="kafka:9092"))
-    assert "HARDEN_KAFKA__BOOTSTRAP_SERVER;" in line
-    assert "HARDEN_KAFKA__BOOTSTRAP_SERVERS" in line
 
 
 def test_a_port_in_use_is_one_line() -> None:
@@ -105,7 +91,8 @@ def test_a_port_in_use_is_one_line() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        line = one_line(run(HARDEN_ADMIN__PORT=str(port)))
+        done = run(HARDEN_ADMIN__PORT=str(port))
+    line = one_line(done.returncode, done.stderr)
     assert f"127.0.0.1:{port}" in line
     assert "HARDEN_ADMIN__PORT" in line
 
@@ -115,19 +102,56 @@ def test_a_broker_that_is_not_there_is_one_line() -> None:
         nobody.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
     settings = {"HARDEN_KAFKA__BOOTSTRAP_SERVERS": address, "HARDEN_KAFKA__CONNECT_TIMEOUT_S": "1"}
-    line = one_line(run(HARDEN_DEMO__BUS="kafka", **settings))
-    assert line == (
+    done = run(HARDEN_DEMO__BUS="kafka", **settings)
+    assert one_line(done.returncode, done.stderr) == (
         f"tiny_service: no Kafka broker answers at {address}; start one, or set HARDEN_KAFKA__BOOTSTRAP_SERVERS to where it is"
     )
 
 
-def test_check_config_says_so_and_ends() -> None:
-    done = run("--check-config", HARDEN_KAFKA__BOOTSTRAP_SERVERS="nowhere:1", HARDEN_JUDGE__QUORUM="2")
-    assert (done.returncode, done.stdout) == (0, "tiny_service: the settings can be used\n")
-    assert run("--check-config", HARDEN_LOG__LEVEL="loud").returncode == 2
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[object, str, str]]:
+    """Runs the service's `main` here, for what ends before anything starts; its exit code, output and complaint."""
+
+    def run_here(*arguments: str, **settings: str) -> tuple[object, str, str]:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        code: object = 0
+        try:
+            run_main(TinyConfig, serve, arguments)
+        except SystemExit as ending:
+            code = ending.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run_here
 
 
-def test_settings_are_listed_with_their_meaning() -> None:
-    listed = "\n" + run("--settings").stdout
+def test_what_a_service_misses_before_anything_runs_is_one_line(main: Callable[..., tuple[object, str, str]]) -> None:
+    code, _, err = main(HARDEN_DEMO__FAILS="early")
+    assert one_line(code, err) == "tiny_service: the signing key is missing"
+
+
+def test_a_wrong_setting_is_one_line(main: Callable[..., tuple[object, str, str]]) -> None:
+    code, _, err = main(HARDEN_ADMIN__PORT="70000")
+    line = one_line(code, err)
+    assert "HARDEN_ADMIN__PORT" in line
+    assert "65535" in line
+
+
+def test_an_unknown_setting_names_the_nearest(main: Callable[..., tuple[object, str, str]]) -> None:
+    code, _, err = main(HARDEN_KAFKA__BOOTSTRAP_SERVER="kafka:9092")
+    line = one_line(code, err)
+    assert "HARDEN_KAFKA__BOOTSTRAP_SERVER;" in line
+    assert "HARDEN_KAFKA__BOOTSTRAP_SERVERS" in line
+
+
+def test_check_config_says_so_and_ends(main: Callable[..., tuple[object, str, str]]) -> None:
+    code, out, _ = main("--check-config", HARDEN_KAFKA__BOOTSTRAP_SERVERS="nowhere:1", HARDEN_JUDGE__QUORUM="2")
+    assert (code, out) == (0, "tiny_service: the settings can be used\n")
+    assert main("--check-config", HARDEN_LOG__LEVEL="loud")[0] == 2
+
+
+def test_settings_are_listed_with_their_meaning(main: Callable[..., tuple[object, str, str]]) -> None:
+    _, out, _ = main("--settings")
     for name in ("HARDEN_KAFKA__BOOTSTRAP_SERVERS", "HARDEN_DEMO__FAILS", "HARDEN_WORKER__RETRY_ATTEMPTS"):
-        assert f"\n{name}: " in listed
+        assert f"\n{name}: " in "\n" + out
