@@ -136,7 +136,8 @@ def training_panels(rounds: Sequence[Round]) -> list[Panel]:
             ("kl", "distance from the reference (KL)"),
         ):
             points = [Point(i, y) for i, step in enumerate(steps) if (y := getattr(step, field)) is not None]
-            if points:
+            # A single point is no curve, and one that never moves says nothing.
+            if len({p.y for p in points}) > 1:
                 tone = "attack" if role == "attacker" else "defence"
                 svg = plots.curves([Series(field, points, tone)], label=f"{role}: {title} by step")
                 panels.append(Panel(f"{role}: {title}", "", f"{points[-1].y:.3g}", Markup(svg)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 300, 140
-LEFT, RIGHT, TOP, BOTTOM = 36, 10, 10, 24
+LEFT, RIGHT, TOP, BOTTOM = 36, 10, 10, 28
 # So that the first and the last point do not lie on the edge of the picture.
 INSET = 10
 
@@ -92,10 +92,8 @@ def _figure(
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 5}" y="{y + 3.5:.1f}" text-anchor="end">{escape(text)}</text>')
     for value, text in x_ticks:
-        parts.append(
-            f'<text class="tick" x="{scale.x(value):.1f}" y="{HEIGHT - 11}" text-anchor="middle">{escape(text)}</text>'
-        )
-    parts.append(f'<text class="tick" x="{LEFT - 5}" y="{HEIGHT - 11}" text-anchor="end">{escape(x_name)}</text>')
+        parts.append(f'<text class="tick" x="{scale.x(value):.1f}" y="{HEIGHT - 9}" text-anchor="middle">{escape(text)}</text>')
+    parts.append(f'<text class="tick" x="{LEFT - 5}" y="{HEIGHT - 9}" text-anchor="end">{escape(x_name)}</text>')
     for one in series:
         parts.append(_band(one, scale))
     for one in series:
