@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,6 +72,26 @@ def test_members_that_join_and_leave_in_the_middle_of_the_work_lose_nothing(stag
         expected = stage.expected_ids()
         wait_until(lambda: set(stage.child_ids()) == expected, "every child")
     assert len(expected) == 500
+
+
+def test_a_member_that_is_full_of_long_work_shares_its_partitions_and_finishes_what_it_has(stage: Stage) -> None:
+    gate = threading.Event()
+
+    def slow(bout: Bout) -> AttackedBout:
+        gate.wait()
+        return attack(bout)
+
+    stage.put_bouts(60)
+    with running(stage.bus, an_attacker(slow, max_in_flight=2, lane=stage.lane), QUICK) as full:
+        wait_until(lambda: full.metric("harden_in_flight") == 2, "a full worker")
+        with running(stage.bus, an_attacker(lane=stage.lane), QUICK) as free:
+            wait_until(lambda: free.metric("harden_events_handled_total", outcome="ok") >= 10, "the free one's share")
+            assert full.metric("harden_events_handled_total", outcome="ok") == 0
+            assert full.worker.is_assigned
+            gate.set()
+            expected = stage.expected_ids()
+            wait_until(lambda: set(stage.child_ids()) == expected, "every child")
+    assert len(expected) == 60
 
 
 def test_a_worker_that_crashes_between_sending_and_committing_repeats_the_same_ids(stage: Stage) -> None:
