@@ -62,9 +62,7 @@ class Checkpoints:
         try:
             state = json.loads((directory / "state.json").read_text())
         except (OSError, ValueError) as error:
-            raise SetupError(
-                f"checkpoint {directory} cannot be read ({error}); delete it to go on from the previous"
-            ) from error
+            raise SetupError(f"checkpoint {directory} cannot be read ({error}); delete it to use the previous") from error
         if state["format"] != FORMAT:
             raise SetupError(f"checkpoint {directory} has format {state['format']}, not {FORMAT}; begin a new run")
         return state, directory

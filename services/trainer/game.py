@@ -22,6 +22,9 @@ class SavedWeights:
     stamp: str
     data: bytes
 
+    def read(self) -> bytes:
+        return self.data
+
 
 @dataclass
 class Game:
@@ -58,7 +61,7 @@ class Game:
             "play_seconds": self.play_seconds,
         }
         parts = {role.value: Part(str(side.state_stamp), side.learner.save_state) for role, side in self.sides.items()}
-        parts |= {name: Part(weights.stamp, lambda w=weights: w.data) for name, weights in self.saved.items()}
+        parts |= {name: Part(weights.stamp, weights.read) for name, weights in self.saved.items()}
         checkpoints.save(state, parts)
 
     def restore(self, checkpoints: Checkpoints) -> dict[Place, int] | None:

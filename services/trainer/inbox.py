@@ -31,7 +31,7 @@ class Inbox:
         self._awaited.update(bout_ids)
 
     def take(self, bout_ids: Sequence[str], timeout_s: float, watch: Callable[[int], None]) -> list[JudgedBout]:
-        """The bouts in the order asked for, without those that died or did not come within `timeout_s` of the last sign of life.
+        """The bouts in the order asked for, without those that died or stayed away for `timeout_s` after the last sign of life.
 
         `watch` is told how many are still missing whenever that changes.
         """

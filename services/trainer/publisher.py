@@ -44,7 +44,8 @@ class Swaps:
 
     def to_json(self) -> dict[str, object]:
         waits_ms = sorted(1000 * (end - begin) for begin, end in self.windows)
-        during, steady = [], []
+        during: list[float] = []
+        steady: list[float] = []
         for effort in self.efforts:
             overlaps = any(effort.began_at < end and begin < effort.ended_at for begin, end in self.windows)
             (during if overlaps else steady).append(1000 * (effort.ended_at - effort.began_at))

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from services.trainer.checkpoint import Checkpoints
 from services.trainer.classroom import Classroom
 from services.trainer.core import monitor, plan, results, schedule
 from services.trainer.core.ledger import End
+from services.trainer.core.plan import Suite
 from services.trainer.core.schedule import EndArm, Evaluate, Learn, Matrix, MeasureAttacker, Monitor, Publish, StartArm, Task
 from services.trainer.experiment import Experiment
 from services.trainer.game import ATTACKER, DEFENDER, Game
@@ -21,23 +21,12 @@ from shared.domain.game import EvaluationCase
 from shared.statistics import Rate
 
 SeedPool = Mapping[str, Sequence[Seed]]
+Suites = Sequence[Suite]
 # The monitor looks at these two splits; the arm is measured on the first alone.
 ORDINARY = "ordinary"
 # Rows per attacker and defender of the matrix.
 MATRIX_ROWS = 176
 ATTACKS = (results.ATTACK_SUCCESS,)
-
-
-@dataclass(frozen=True, slots=True)
-class Suite:
-    """An evaluation set and what its answers show."""
-
-    name: str
-    cases: Sequence[EvaluationCase]
-    measures: Sequence[str]
-
-
-Suites = Sequence[Suite]
 
 
 class Trainer:
@@ -182,7 +171,7 @@ class Trainer:
         self._observer.evaluated(task.round, rates)
 
     def _rates(self, moment: plan.Moment, suites: Suites) -> dict[str, dict[str, Rate]]:
-        judged = self._ask(plan.evaluation_bouts(moment, {s.name: s.cases for s in suites}, self._greedy()))
+        judged = self._ask(plan.evaluation_bouts(moment, suites, self._greedy()))
         return results.rates(judged, {s.name: s.measures for s in suites}, self._experiment.seed)
 
     # The monitor
@@ -244,7 +233,7 @@ class Trainer:
     def _matrix(self) -> None:
         side = self.game.sides[DEFENDER]
         final = self._current(DEFENDER)
-        table: list[list[dict[str, object]]] = [[] for _ in self.game.attacks_by_round]
+        table: list[list[dict[str, int | float]]] = [[] for _ in self.game.attacks_by_round]
         for defender_round, published in sorted(side.by_round.items()):
             side.go_back(self._publisher, published, "matrix")
             self._serve(published)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.trainer.core.plan import Suite
 from services.trainer.experiment import Experiment, PolicySource
-from services.trainer.trainer import Suite
 from shared.arena.adapters import ArenaAnchors, ArenaImages, ArenaSuites
 from shared.domain.errors import SetupError
 from shared.domain.game import AnchorSource, ImageRenderer

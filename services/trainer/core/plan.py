@@ -61,6 +61,15 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Suite:
+    """An evaluation set and what its answers show."""
+
+    name: str
+    cases: Sequence[EvaluationCase]
+    measures: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Replayed:
     """An attack from the pool and the seed it was written for."""
 
@@ -144,17 +153,17 @@ def measuring_bouts(
     ]
 
 
-def evaluation_bouts(moment: Moment, suites: Mapping[str, Sequence[EvaluationCase]], response_sampling: Sampling) -> list[Bout]:
+def evaluation_bouts(moment: Moment, suites: Sequence[Suite], response_sampling: Sampling) -> list[Bout]:
     """One bout a case, its recorded attacks answered once each. `suite` says which suite a bout counts towards."""
     return [
         Bout(
-            bout_id=moment.bout_id(f"{suite}/{i}"),
+            bout_id=moment.bout_id(f"{suite.name}/{i}"),
             run_id=moment.run_id,
             purpose=Purpose.EVALUATE,
             learner=None,
             round=moment.round,
             step=moment.step,
-            suite=suite,
+            suite=suite.name,
             seed=case.seed,
             attack_plan=AttackPlan(AttackSource.RECORDED, len(case.attacks), recorded=case.attacks),
             num_responses=1,
@@ -162,8 +171,8 @@ def evaluation_bouts(moment: Moment, suites: Mapping[str, Sequence[EvaluationCas
             attacker=moment.policies[Slot.ATTACKER],
             defender=moment.policies[Slot.DEFENDER],
         )
-        for suite, cases in suites.items()
-        for i, case in enumerate(cases)
+        for suite in suites
+        for i, case in enumerate(suite.cases)
     ]
 
 
