@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 from torch import Tensor
+from transformers.core_model_loading import revert_weight_conversion
 
 from services.trainer.learner import state
 from services.trainer.learner.layout import EncodedPrompt, Pass, Row, passes
@@ -166,8 +167,9 @@ class Learner:
         return self._reader.answer(text)
 
     def weights(self) -> dict[str, Tensor]:
-        """The policy's tensors under their Hugging Face names, tied ones once. Copies: later steps leave them alone."""
-        return {name: tensor.cpu().clone() for name, tensor in state.trained_tensors(self.model).items()}
+        """The policy's tensors as `save_pretrained` names them, tied ones once. Copies: later steps leave them alone."""
+        named = revert_weight_conversion(self.model, state.trained_tensors(self.model))
+        return {name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in named.items()}
 
     def weights_bytes(self) -> bytes:
         """`model.safetensors` of the policy."""

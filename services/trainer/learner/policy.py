@@ -34,7 +34,8 @@ class Reader:
     def __init__(self, directory: Path) -> None:
         config = AutoConfig.from_pretrained(directory, local_files_only=True)
         self._encoder = PromptEncoder(directory, sees_images=_has_vision(config))
-        self.pad_id: int = self._encoder.tokenizer.pad_token_id
+        self.tokenizer: Any = self._encoder.tokenizer
+        self.pad_id: int = self.tokenizer.pad_token_id
 
     def encode(self, prompts: Sequence[Prompt]) -> list[EncodedPrompt]:
         """Text prompts together; a prompt with images by itself, so that it keeps the features of its own images."""
@@ -55,8 +56,7 @@ class Reader:
 
     def answer(self, text: str) -> list[int]:
         """Tokens of an answer as the policy would write it, its end included."""
-        tokenizer = self._encoder.tokenizer
-        return [*tokenizer(text, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+        return [*self.tokenizer(text, add_special_tokens=False).input_ids, self.tokenizer.eos_token_id]
 
 
 def load_model(directory: Path, device: torch.device) -> Any:

@@ -35,8 +35,9 @@ def pack(model: Any, optimiser: torch.optim.Optimizer, facts: Mapping[str, Any])
         for key, value in optimiser.state.get(parameter, {}).items():
             tensors[f"optimiser.{key}.{name}"] = value
     tensors["rng"] = torch.get_rng_state()
+    # One entry only: safetensors writes several in no fixed order, and equal states should be equal bytes.
     contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    return save(contiguous, metadata={"schema": SCHEMA, "facts": json.dumps(facts, sort_keys=True)})
+    return save(contiguous, metadata={SCHEMA: json.dumps(facts, sort_keys=True)})
 
 
 def unpack(data: bytes, model: Any, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
@@ -59,14 +60,12 @@ def unpack(data: bytes, model: Any, optimiser: torch.optim.Optimizer) -> dict[st
 
 def _facts(data: bytes) -> dict[str, Any]:
     try:
-        header_size = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + header_size])["__metadata__"]
         load(data)
-    except (ValueError, KeyError, SafetensorError) as error:
-        raise ValueError(f"these bytes are not the saved state of a learner: {error}") from error
-    if metadata.get("schema") != SCHEMA:
-        raise ValueError(f"the saved state has schema {metadata.get('schema')!r}, this learner reads {SCHEMA!r}")
-    return json.loads(metadata["facts"])
+        header_size = int.from_bytes(data[:8], "little")
+        facts = json.loads(data[8 : 8 + header_size])["__metadata__"][SCHEMA]
+    except (SafetensorError, KeyError) as error:
+        raise ValueError(f"these bytes are not the saved state of a learner ({SCHEMA}): {error}") from error
+    return json.loads(facts)
 
 
 def _check_fit(saved: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> None:

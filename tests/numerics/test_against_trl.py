@@ -1,0 +1,120 @@
+"""Our loss and gradient against TRL's GRPOTrainer on the same samples, weights and advantages, in float64."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from services.trainer.learner.learner import Group, Learner
+from services.trainer.learner.policy import Reader
+from services.trainer.learner.settings import LearnerSettings, ObjectiveSettings
+from tests.numerics import twins
+from tests.support.tiny_models import words
+
+pytest.importorskip("trl")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+BETA, CAP, LONGEST, NUM_ROLLOUTS = 0.2, 2.0, 16, 4
+
+
+def trl_trainer(model: Any, reader: Reader, loss_type: str, kl_importance: bool, directory: Path) -> Any:
+    from datasets import Dataset
+    from trl import GRPOConfig, GRPOTrainer
+
+    config = GRPOConfig(
+        output_dir=str(directory),
+        loss_type=loss_type,
+        beta=BETA,
+        use_bias_correction_kl=kl_importance,
+        epsilon=0.2,
+        epsilon_high=0.28,
+        num_generations=NUM_ROLLOUTS,
+        per_device_train_batch_size=NUM_ROLLOUTS,
+        max_completion_length=LONGEST,
+        use_cpu=True,
+        bf16=False,
+        gradient_checkpointing=False,
+        report_to=[],
+    )
+    tokenizer = copy.deepcopy(reader.tokenizer)
+    return GRPOTrainer(
+        model=model,
+        reward_funcs=lambda completions, **_: [0.0] * len(completions),
+        args=config,
+        train_dataset=Dataset.from_list([{"prompt": words()[i]} for i in range(4)]),
+        processing_class=tokenizer,
+    )
+
+
+def trl_inputs(reader: Reader, groups: list[Group], theta_R: list[Any], ref_R: list[Any]) -> dict[str, Any]:
+    """What TRL computes its loss from: prompts padded on the left, completions on the right."""
+    prompts = reader.encode([group.prompt for group in groups for _ in group.rollouts])
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    width = max(len(prompt.token_ids) for prompt in prompts)
+    longest = max(len(rollout.token_ids) for rollout in rollouts)
+
+    def left(values: list[list[int]]) -> torch.Tensor:
+        return torch.tensor([[0] * (width - len(row)) + row for row in values])
+
+    def right(values: list[Any], dtype: torch.dtype) -> torch.Tensor:
+        return torch.stack(
+            [torch.nn.functional.pad(torch.as_tensor(row, dtype=dtype), (0, longest - len(row))) for row in values]
+        )
+
+    behaviour = right([rollout.behaviour_logprobs for rollout in rollouts], torch.float64)
+    mask = right([[1] * len(rollout.token_ids) for rollout in rollouts], torch.int64)
+    return {
+        "prompt_ids": left([list(prompt.token_ids) for prompt in prompts]),
+        "prompt_mask": left([[1] * len(prompt.token_ids) for prompt in prompts]),
+        "completion_ids": right([rollout.token_ids for rollout in rollouts], torch.int64),
+        "completion_mask": mask,
+        "advantages": torch.tensor([rollout.advantage for rollout in rollouts], dtype=torch.float64),
+        "ref_per_token_logps": right(ref_R, torch.float64),
+        "importance_sampling_ratio": torch.exp(right(theta_R, torch.float64) - behaviour).clamp(max=CAP),
+        "num_items_in_batch": mask.sum(),
+    }
+
+
+@pytest.mark.parametrize("kl_importance", [False, True])
+@pytest.mark.parametrize(("loss_type", "normalise"), [("dapo", "token"), ("grpo", "sample"), ("dr_grpo", "constant")])
+def test_loss_and_gradient_equal_trls(
+    text_model: Path, tmp_path: Path, loss_type: str, normalise: str, kl_importance: bool
+) -> None:
+    objective = ObjectiveSettings(
+        normalise=normalise, kl_beta=BETA, longest=LONGEST, importance_cap=CAP, kl_importance=kl_importance
+    )
+    learner = Learner(text_model, LearnerSettings(objective=objective, max_grad_norm=1e9), seed=0)
+    # TRL knows no banned tokens.
+    learner.model.generation_config.suppress_tokens = None
+    learner.model.double()
+    learner._scorer = type(learner._scorer)(learner.model, "tree")
+    reference = copy.deepcopy(learner.model)
+    learner._reference = type(learner._scorer)(reference, "tree")
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in learner.model.parameters():
+            parameter += 0.02 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    groups = [Group(g.prompt, g.rollouts) for g in twins.some_groups(3, NUM_ROLLOUTS, random_seed=2)]
+
+    reader = Reader(text_model)
+    twin = twins.double_twin(learner.model)
+    # Written-out attention overflows on the rows of left padding, which see nothing.
+    twin.set_attn_implementation("sdpa")
+    trainer = trl_trainer(twin, reader, loss_type, kl_importance, tmp_path)
+    # The weights of samples that another engine drew are TRL's only with vLLM; the loss itself needs none.
+    trainer.use_vllm, trainer.vllm_importance_sampling_correction = True, True
+    trainer.current_gradient_accumulation_steps = 1
+    twin.train()
+    with torch.no_grad():
+        theta = [twins.answer_logprobs(twin, reader, g.prompt, r.token_ids) for g in groups for r in g.rollouts]
+        ref = [twins.answer_logprobs(reference, reader, g.prompt, r.token_ids) for g in groups for r in g.rollouts]
+    inputs = trl_inputs(reader, groups, theta, ref)
+    loss = trainer._compute_loss(twin, inputs)
+    loss.backward()
+    report = learner.step(groups)
+
+    # Llama's norm computes in float32 whatever the weights are: no two layouts agree better than it does.
+    assert report.loss == pytest.approx(loss.item(), rel=1e-6)
+    assert twins.largest_difference(twins.gradients(twin), twins.gradients(learner.model)) < 1e-6
