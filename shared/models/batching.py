@@ -38,15 +38,12 @@ class Answer:
 OnToken = Callable[[Answer], None]
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Call:
     requests: list[GenerateRequest]
     on_token: OnToken | None
+    num_rows: int
     answer: "Future[Answer]" = field(default_factory=Future)
-
-    @property
-    def num_rows(self) -> int:
-        return sum(request.num_samples for request in self.requests)
 
 
 class Batcher:
@@ -68,6 +65,7 @@ class Batcher:
         self._waiting: deque[_Call] = deque()
         self._serving: Serving | None = None
         self._is_closed = False
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=f"batcher-{name}", daemon=True)
         self._thread.start()
 
@@ -90,8 +88,10 @@ class Batcher:
         Raises TransientError while there is no policy.
         """
         assert on_token is None or len(requests) == 1
-        call = _Call(list(requests), on_token)
+        call = _Call(list(requests), on_token, sum(request.num_samples for request in requests))
         with self._changed:
+            if self._failure is not None:
+                raise RuntimeError(f"the batcher of slot {self.name} has failed") from self._failure
             if self._serving is None:
                 raise TransientError(f"slot {self.name} has no policy yet")
             if self._is_closed:
@@ -108,6 +108,17 @@ class Batcher:
         self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:
+            # A bug of ours. Nobody may wait for a thread that has ended.
+            with self._changed:
+                self._failure = error
+                for call in self._waiting:
+                    call.answer.set_exception(error)
+            raise
+
+    def _work(self) -> None:
         while calls := self._take():
             serving = self._serving
             assert serving is not None

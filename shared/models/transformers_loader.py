@@ -79,9 +79,12 @@ def _filled(like: TransformersEngine, files: ModelFiles, device: torch.device) -
     if names is None or not set(files.specs) <= set(names):
         return None
     tensors: dict[str, torch.Tensor] = {}
+    # Files may hold another number type than the model is served in.
+    types = {name: tensor.dtype for name, tensor in like.model.state_dict().items()}
     try:
         for path in files.weights:
-            tensors |= {names[name]: tensor for name, tensor in load_file(path, device=str(device)).items()}
+            for name, tensor in load_file(path, device=str(device)).items():
+                tensors[names[name]] = tensor.to(types[names[name]])
     except SafetensorError as error:
         raise PoisonError(RefusalReason.UNLOADABLE, str(error)) from error
     _refuse_infinite(tensors)
