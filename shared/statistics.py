@@ -37,8 +37,8 @@ UNKNOWN = Rate(0, 0, 0.0, 0.0, 1.0)
 
 def wilson(k: int, n: int) -> Rate:
     """Wilson's score interval: sensible also for rates of 0 and 1 and for few trials."""
-    if n == 0:
-        return Rate(k, n, 0.0, 0.0, 1.0)
+    if n == 0 or k > n:
+        return Rate(k, n, 0.0, 0.0, 1.0)  # nothing is known, or nothing can be: Rate refuses more hits than trials
     return _rate(k, n, *_wilson_bounds(k / n, n))
 
 

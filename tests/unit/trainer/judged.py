@@ -1,0 +1,89 @@
+"""Judged bouts with defaults, for the rules of the trainer."""
+
+from collections.abc import Sequence
+
+from shared.domain.bout import (
+    Attack,
+    AttackedBout,
+    AttackPlan,
+    AttackSource,
+    AttackVerdict,
+    Bout,
+    Completion,
+    FinishReason,
+    JudgedBout,
+    Label,
+    PolicyRef,
+    Purpose,
+    Refusal,
+    Response,
+    ResponseVerdict,
+    Role,
+    SampledBout,
+    Sampling,
+    SamplingEffort,
+    Seed,
+    SeedLabel,
+    Slot,
+)
+from shared.domain.conversation import Conversation
+
+SAMPLING = Sampling(8)
+EFFORT = SamplingEffort(1, 0, 0.0, 1.0)
+
+
+def a_seed(label: SeedLabel = SeedLabel.HARMFUL, *, answer_key: str | None = None, text: str = "how to brew it") -> Seed:
+    return Seed("seed-1", label, "restricted", Conversation.of_user(text), answer_key)
+
+
+def a_completion(*, version: int = 1, finish: FinishReason = FinishReason.STOP) -> Completion:
+    return Completion("said", (7, 2), (-1.0, -0.5), finish, "sha256:" + "0" * 64, version)
+
+
+def on_attack(
+    *, on_goal: Label = Label.YES, prompt_harmful: Label = Label.YES, loosely: Label = Label.YES, family: str = "persona/plain"
+) -> AttackVerdict:
+    return AttackVerdict("attack", prompt_harmful, on_goal, loosely, family)
+
+
+def on_response(
+    harmful: Label = Label.NO, refusal: Refusal = Refusal.NONE, correct: Label = Label.UNSCOREABLE
+) -> ResponseVerdict:
+    return ResponseVerdict("response", harmful, refusal, correct)
+
+
+LEAK = on_response(Label.YES)
+REFUSED = on_response(refusal=Refusal.FULL)
+OTHER = on_response()
+
+
+def a_judged_bout(
+    exchanges: Sequence[tuple[AttackVerdict, Sequence[ResponseVerdict]]],
+    *,
+    seed: Seed | None = None,
+    learner: Role | None = Role.DEFENDER,
+    purpose: Purpose = Purpose.TRAIN,
+    source: AttackSource = AttackSource.POLICY,
+    versions: Sequence[int] | None = None,
+    finish: FinishReason = FinishReason.STOP,
+) -> JudgedBout:
+    """One attack for each exchange, one response for each of its verdicts. `versions`: of the responses, in order."""
+    policy = PolicyRef(Slot.DEFENDER, 1, "sha256:" + "0" * 64)
+    num_responses = len(exchanges[0][1])
+    plan = AttackPlan(source, len(exchanges), SAMPLING if source is AttackSource.POLICY else None)
+    bout = Bout(
+        "bout-1", "run", purpose, learner, 1, 0, "attack", seed or a_seed(), plan, num_responses, SAMPLING, policy, policy
+    )
+    written = a_completion() if source is AttackSource.POLICY else None
+    attacks = tuple(
+        Attack(f"a{i}", f"text {i}", Conversation.of_user(f"text {i}"), source, completion=written)
+        for i in range(len(exchanges))
+    )
+    verdicts = [verdict for _, answers in exchanges for verdict in answers]
+    versions = versions or [1] * len(verdicts)
+    responses = tuple(
+        Response(f"r{i}", f"a{i // num_responses}", a_completion(version=version, finish=finish))
+        for i, version in enumerate(versions)
+    )
+    sampled = SampledBout(AttackedBout(bout, attacks), responses, EFFORT)
+    return JudgedBout(sampled, tuple(verdict for verdict, _ in exchanges), tuple(verdicts))
