@@ -37,7 +37,7 @@ class LocalRing:
         self._bus: KafkaBus | None = None
         self._triton: LocalTriton | None = None
         self._triton_version = ""
-        self._supervisor = Supervisor(say)
+        self._supervisor = Supervisor(say, may_finish=frozenset({TRAINER}))
         self._names = services.names(plan.replicas)
 
     def start(self) -> None:
@@ -55,16 +55,16 @@ class LocalRing:
         self._triton.begin()
         ports = dict(zip(self._names, free_ports(len(self._names)), strict=True))
         addresses = Addresses(self._kafka.bootstrap_servers, self._triton.grpc_url)
+        # Before anything can play: whoever looks at a playing run finds where it answers.
+        run.announce(Live(os.getpid(), addresses.bootstrap_servers, self._triton.grpc_url, self._triton.http_url, ports))
         self._supervisor.start(services.commands(run, ports, addresses))
         self._triton.await_ready()
         wait_ready(ports, self._supervisor, READY_TIMEOUT_S)
         self._triton_version = self._triton.version
-        run.announce(Live(os.getpid(), addresses.bootstrap_servers, self._triton.grpc_url, self._triton.http_url, ports))
         self._say(f"Triton {self._triton_version} and {', '.join(self._names)} are ready")
 
     def is_playing(self) -> bool:
         if self._supervisor.status(TRAINER) == 0:
-            self._supervisor.forget(TRAINER)
             return False
         assert self._triton is not None
         if self._kafka.has_ended:

@@ -17,10 +17,20 @@ class RingBroken(Exception):
 
 
 class Supervisor:
-    """Watches the commands it was given. `say` gets one line for everything a person should know."""
+    """Watches the commands it was given. `say` gets one line for everything a person should know.
 
-    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+    Those in `may_finish` are left alone once they have ended with status 0; for any other that is a death like every one.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        *,
+        may_finish: frozenset[str] = frozenset(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._say = say
+        self._may_finish = may_finish
         self._clock = clock
         self._children: dict[str, Child] = {}
         self._deaths: dict[str, list[float]] = {}
@@ -38,7 +48,7 @@ class Supervisor:
         revived = []
         for name, child in list(self._children.items()):
             status = child.poll()
-            if status is None:
+            if status is None or (status == 0 and name in self._may_finish):
                 continue
             now = self._clock()
             deaths = self._deaths.setdefault(name, [])
@@ -59,10 +69,6 @@ class Supervisor:
         """Exit status of one child, None while it runs."""
         return self._children[name].poll()
 
-    def forget(self, name: str) -> Child:
-        """No longer looks after this child."""
-        return self._children.pop(name)
-
     def stop(self, grace_s: float) -> None:
         """All of them at once. Nothing of them is left when this returns."""
         killed = stop_all(list(self._children.values()), grace_s)
@@ -77,7 +83,9 @@ def wait_ready(admin_ports: Mapping[str, int], supervisor: Supervisor, timeout_s
     deadline = time.monotonic() + timeout_s
     while True:
         supervisor.check()
-        missing = {name: what for name, port in waiting.items() if (what := not_ready(port)) is not None}
+        # A very short game can be over by then, and who has finished answers no more.
+        unfinished = {name: port for name, port in waiting.items() if supervisor.status(name) != 0}
+        missing = {name: what for name, port in unfinished.items() if (what := not_ready(port)) is not None}
         if not missing:
             return
         waiting = {name: waiting[name] for name in missing}

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,13 +61,21 @@ class Run:
             raise AssertionError(f"it did not end within {DEADLINE_S:.0f} s:\n{self.said()}") from None
 
 
-def start(tmp_path: Path, *arguments: str, experiment: Path = EXPERIMENT) -> Run:
-    """Not on a terminal, in a process group of its own, so that only it gets the signals that tests send."""
-    directory, output = tmp_path / "run", tmp_path / "output.txt"
-    argv = [sys.executable, "-m", "services.ctl.main", "run", str(experiment), "--run-dir", str(directory), *arguments]
+@contextmanager
+def started(tmp_path: Path, *arguments: str, directory: Path | None = None) -> Iterator[Run]:
+    """Not on a terminal, in a process group of its own, so that only it gets the signals that tests send.
+
+    A run that a failing test leaves behind is killed: what it had started dies with it.
+    """
+    directory, output = directory or tmp_path / "run", tmp_path / "output.txt"
+    argv = [sys.executable, "-m", "services.ctl.main", "run", str(EXPERIMENT), "--run-dir", str(directory), *arguments]
     with output.open("wb") as out:
         process = subprocess.Popen(argv, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True)
-    return Run(process, directory, output)
+    try:
+        yield Run(process, directory, output)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def left_behind(directory: Path) -> list[str]:
