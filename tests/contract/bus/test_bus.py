@@ -113,6 +113,20 @@ def test_partitions_are_shared_out_when_a_member_joins_and_taken_over_when_it_le
         wait_until(lambda: has_all(one), "the other half")
 
 
+def test_a_member_that_never_waits_in_poll_takes_part_in_rebalances(harness: Harness) -> None:
+    """A worker that is full polls like this, and must neither miss its assignment nor keep the group rebalancing."""
+    one, two = harness.member("g"), harness.member("g")
+    busy = threading.Event()
+
+    def look_in() -> bool:
+        one.poll(0, 1)
+        return busy.wait(0.05)
+
+    wait_until(lambda: look_in() or has_all(one), "all partitions")
+    with Polling(two)():
+        wait_until(lambda: look_in() or in_halves(one, two), "a half each")
+
+
 def test_a_rebalance_loses_nothing_and_repeats_nothing_that_was_committed_on_revocation(harness: Harness) -> None:
     done: dict[Place, int] = {}
 
