@@ -8,6 +8,7 @@
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
@@ -18,7 +19,12 @@ EXIT_FAILED = 1
 EXIT_SETUP = 2
 EXIT_INTERRUPTED = 130
 
-app = App(name="harden", help="Keeps hardening a language model while it is in use.", help_format="plaintext")
+app = App(
+    name="harden",
+    help="Keeps hardening a language model while it is in use.",
+    help_format="plaintext",
+    version=lambda: version("harden"),
+)
 app.command(demo.demo)
 app.command(demo.run)
 app.command(report.report)

@@ -9,6 +9,7 @@ also when this process dies.
 
 import importlib.util
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -18,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from services.ctl.local.children import Child, Command, stop_all
+from services.ctl.local.children import Child, Command, log_end, stop_all
 from services.ctl.local.ports import free_ports
 from services.triton.repository import write_repository
 from shared.domain.bout import Slot
@@ -129,7 +130,7 @@ class LocalTriton:
         try:
             while not policies.is_ready():
                 if self._child.poll() is not None:
-                    raise SetupError(f"Triton ended while it started; the end of {self._log}: {self._child.log_end()}")
+                    raise SetupError(f"Triton ended while it started: {_why(self._log)}; its log is {self._log}")
                 if time.monotonic() > deadline:
                     raise SetupError(f"Triton was not ready within {START_TIMEOUT_S:.0f} s; its log is {self._log}")
                 time.sleep(_POLL_S)
@@ -162,6 +163,17 @@ class LocalTriton:
             "PYTHONUNBUFFERED": "1",
             "TOKENIZERS_PARALLELISM": "false",
         }
+
+
+def _why(log: Path) -> str:
+    """The server's own reason, without the stack it adds. The last word counts: earlier starts wrote to this log too."""
+    said = re.findall(
+        r"failed to load '(\w+)' version \d+: (?:\w+: )?(.*?)(?:\\n|\"$|$)", log.read_text(errors="replace"), re.M
+    )
+    if said:
+        slot, reason = said[-1]
+        return f"slot {slot}: {reason}"
+    return " ".join(log_end(log, 3).split())
 
 
 def find_server() -> Path:

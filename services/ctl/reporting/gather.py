@@ -26,7 +26,8 @@ def gather(run_dir: Path) -> Report:
     if failed is None and not outcome:
         failed = "the run ended before its last round"
     seconds = Seconds.model_validate(supervisor.get("seconds", {}))
-    if "play_seconds" in outcome:
+    if not seconds.play and "play_seconds" in outcome:
+        # Nobody watched this run, so the trainer's own clock has to do.
         seconds = seconds.model_copy(update={"play": outcome["play_seconds"]})
     return Report(
         schema="harden.report/1",

@@ -118,3 +118,11 @@ def ports_of(ring: dict[str, Any]) -> list[int]:
 def report_of(run: Run) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((run.directory / "report.json").read_text())
     return content
+
+
+def assert_sums_are_exact(report: dict[str, Any]) -> None:
+    """Every bout that was scheduled ended in exactly one state."""
+    for one in report["rounds"][1:]:
+        bouts = one["bouts"]
+        ended = bouts["trained"] + sum(bouts["dropped"].values()) + bouts["dead_lettered"] + bouts["expired"]
+        assert bouts["scheduled"] == ended > 0

@@ -12,15 +12,6 @@ from tests.integration.demo import rings
 pytestmark = [pytest.mark.kafka, pytest.mark.triton, pytest.mark.slow]
 
 
-def assert_sums_are_exact(report: dict[str, object]) -> None:
-    rounds = report["rounds"]
-    assert isinstance(rounds, list)
-    for one in rounds[1:]:
-        bouts = one["bouts"]
-        ended = bouts["trained"] + sum(bouts["dropped"].values()) + bouts["dead_lettered"] + bouts["expired"]
-        assert bouts["scheduled"] == ended > 0
-
-
 def assert_nothing_is_left(run: rings.Run, ports: list[int]) -> None:
     assert rings.left_behind(run.directory) == []
     assert [port for port in ports if rings.answers(port)] == []
@@ -43,7 +34,7 @@ def test_a_ring_that_loses_every_service_once_still_plays_to_the_end(
 
         report = rings.report_of(run)
         assert report["ok"] is True
-        assert_sums_are_exact(report)
+        rings.assert_sums_are_exact(report)
         assert {"kafka", "triton", "judge", "judge-2", "trainer"} < set(report["components"]["processes"])
         assert report["components"]["kafka"].startswith("4.")
         assert report["components"]["triton"].startswith("2.")
@@ -101,14 +92,3 @@ def test_a_second_run_cannot_take_the_directory_of_one_that_plays(tmp_path: Path
         first.process.send_signal(signal.SIGINT)
         assert first.ends() == 130
         assert rings.left_behind(first.directory) == []
-
-
-def test_the_same_ring_plays_in_one_process(tmp_path: Path) -> None:
-    with rings.started(tmp_path, "--in-process") as run:
-        assert run.ends() == 0, run.said()
-        report = rings.report_of(run)
-        assert report["ok"] is True
-        assert_sums_are_exact(report)
-        assert report["components"]["kafka"] is None
-        assert len(report["examples"]) > 0
-        assert rings.left_behind(run.directory) == []
