@@ -167,9 +167,8 @@ class LocalTriton:
 
 def _why(log: Path) -> str:
     """The server's own reason, without the stack it adds. The last word counts: earlier starts wrote to this log too."""
-    said = re.findall(
-        r"failed to load '(\w+)' version \d+: (?:\w+: )?(.*?)(?:\\n|\"$|$)", log.read_text(errors="replace"), re.M
-    )
+    pattern = r"failed to load '(\w+)' version \d+: (?:Internal: )?(?:TritonModelException: )?(.*?)(?:\\n|\"$|$)"
+    said = re.findall(pattern, log.read_text(errors="replace"), re.M)
     if said:
         slot, reason = said[-1]
         return f"slot {slot}: {reason}"
