@@ -47,7 +47,7 @@ class Trainer:
     ) -> None:
         self.game = game
         self._experiment = experiment
-        self._tasks = schedule.tasks(experiment.lengths)
+        self.tasks = schedule.tasks(experiment.lengths)
         self._seeds = seeds
         self._suites = suites
         self._classroom = classroom
@@ -58,11 +58,15 @@ class Trainer:
         self._observer = observer
         self._clock = clock
 
-    def run(self) -> None:
-        """Plays what is left of the game. Raises Stopped where the process is asked to end; nothing done is lost by it."""
-        while self.game.position < len(self._tasks):
+    def run(self, until: int | None = None) -> None:
+        """Plays what is left of the game, or what is left before task `until`.
+
+        Raises Stopped where the process is asked to end; nothing done is lost by it.
+        """
+        end = len(self.tasks) if until is None else until
+        while self.game.position < end:
             began = self._clock()
-            task = self._tasks[self.game.position]
+            task = self.tasks[self.game.position]
             self._observer.begins(task, self.game)
             self._play(task)
             self.game.position += 1
@@ -92,8 +96,7 @@ class Trainer:
 
     def _learn(self, task: Learn) -> None:
         """One step: schedule it and what may be in flight beside it, take what came back, learn, close the account."""
-        for step in schedule.steps_ahead(self._tasks, self.game.position, self._experiment.schedule.in_flight_steps):
-            self._schedule(step)
+        self.schedule_ahead()
         judged = self._take(self.game.scheduled.pop(self.game.position))
         lesson = self._classroom.lesson(judged, task, self.game.sides[task.role])
         report = self.game.sides[task.role].step(lesson.groups, self._classroom.anchors(task))
@@ -103,8 +106,13 @@ class Trainer:
         self.game.pool.add(lesson.successes)
         self._observer.learned(task, report, lesson, self.game)
 
+    def schedule_ahead(self) -> None:
+        """Puts the bouts of the step at the position, and of those that may be in flight beside it, on the ring."""
+        for step in schedule.steps_ahead(self.tasks, self.game.position, self._experiment.schedule.in_flight_steps):
+            self._schedule(step)
+
     def _schedule(self, task: Learn) -> None:
-        index = self._tasks.index(task)
+        index = self.tasks.index(task)
         if index in self.game.scheduled:
             return
         bouts = self._training_bouts(task)

@@ -1,0 +1,158 @@
+"""All services on one bus in this process: what must stay true of a whole game, whatever crosses the topics."""
+
+import json
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.trainer.core.schedule import Learn
+from services.trainer.game import DEFENDER
+from shared import codec
+from shared.bus.kafka import KafkaBus
+from shared.bus.memory import MemoryBus
+from shared.bus.ports import Bus, Outgoing
+from shared.config import KafkaSettings
+from shared.domain.errors import FencedError, PoisonError
+from shared.domain.events import DeadLetter
+from shared.topics import ATTACKS, BOUTS, RESPONSES, VERDICTS, Topic
+from tests.support.loop import Loop, a_loop
+
+WORK = (BOUTS, ATTACKS, RESPONSES, VERDICTS)
+KINDS = ("malformed", "unknown_event", "missing_event_name", "invalid")
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=[pytest.mark.kafka, pytest.mark.slow])])
+def bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
+    if request.param == "memory":
+        made: Bus = MemoryBus()
+    else:
+        settings: KafkaSettings = request.getfixturevalue("kafka_settings")
+        made = KafkaBus(settings)
+    made.create_topics()
+    yield made
+    made.close()
+
+
+def account(loop: Loop) -> dict[str, int]:
+    """The sums of round 1 as the report has them."""
+    bouts = json.loads((loop.run_dir / "rounds/1.json").read_text())["bouts"]
+    ended = bouts["trained"] + sum(bouts["dropped"].values()) + bouts["dead_lettered"] + bouts["expired"]
+    assert bouts["scheduled"] == ended
+    return {**bouts, "dropped": sum(bouts["dropped"].values())}
+
+
+def everything_on(bus: Bus, names: list[str]) -> list[object]:
+    reader = bus.log_reader(names, client_id="test")
+    messages = []
+    while not reader.caught_up():
+        messages += reader.poll(0.2, 1000)
+    reader.close()
+    return messages
+
+
+def hostile(topic: Topic) -> list[Outgoing]:
+    event = topic.events[0].encode()
+    return [
+        Outgoing(topic.name, b"a", b"\xff\xff\xff\xff", (("event", event),)),
+        Outgoing(topic.name, b"b", b"", (("event", b"harden.nobody.v1.Knows"),)),
+        Outgoing(topic.name, b"c", b"no header at all"),
+        Outgoing(topic.name, b"d", b"", (("event", event),)),
+    ]
+
+
+def test_a_game_plays_to_its_end_and_accounts_for_every_bout(bus: Bus, tmp_path: Path) -> None:
+    with a_loop(bus, tmp_path) as loop:
+        loop.trainer().run()
+        loop.assert_healthy()
+    sums = account(loop)
+    assert sums["scheduled"] == 3 * 8 + 2 * 3
+    assert sums["trained"] > 0
+    assert sums["dead_lettered"] == sums["expired"] == 0
+
+
+def test_hostile_messages_on_every_topic_are_buried_and_the_ring_goes_on(bus: Bus, tmp_path: Path) -> None:
+    producer = bus.producer(client_id="hostile")
+    producer.send([message for topic in WORK for message in hostile(topic)])
+    with pytest.raises(PoisonError, match="oversized"):
+        producer.send([Outgoing(BOUTS.name, b"e", bytes(BOUTS.max_message_bytes + 1))])
+    with a_loop(bus, tmp_path) as loop:
+        loop.trainer().run()
+        loop.assert_healthy()
+    assert account(loop)["scheduled"] == 30
+    for topic in WORK:
+        graves = [codec.from_message(topic, message).fact for message in everything_on(bus, [topic.dead])]
+        assert all(isinstance(grave, DeadLetter) for grave in graves)
+        assert Counter(grave.reason for grave in graves) == Counter(KINDS)
+        assert {grave.value for grave in graves} == {message.value for message in hostile(topic)}
+
+
+def test_a_ring_that_delivers_everything_twice_and_out_of_order_trains_each_bout_once(bus: Bus, tmp_path: Path) -> None:
+    stop = threading.Event()
+    repeated: Counter[str] = Counter()
+
+    def repeat() -> None:
+        """Sends whatever appears once more, each batch in another order."""
+        reader = bus.log_reader([topic.name for topic in WORK], client_id="repeater")
+        producer, rng = bus.producer(client_id="repeater"), random.Random(0)
+        seen: set[tuple[str, bytes]] = set()
+        while not stop.is_set():
+            batch = [m for m in reader.poll(0.05, 100) if (m.topic, m.value) not in seen]
+            seen.update((m.topic, m.value) for m in batch)
+            rng.shuffle(batch)
+            producer.send([Outgoing(m.topic, m.key or b"", m.value, m.headers) for m in batch])
+            repeated.update(m.topic for m in batch)
+        reader.close()
+        producer.close()
+
+    thread = threading.Thread(target=repeat)
+    with a_loop(bus, tmp_path) as loop:
+        thread.start()
+        try:
+            loop.trainer().run()
+        finally:
+            stop.set()
+            thread.join()
+        loop.assert_healthy()
+    assert all(repeated[topic.name] > 0 for topic in WORK)
+    sums = account(loop)
+    assert sums["scheduled"] == 30
+    assert sums["trained"] + sums["dropped"] == 30
+
+
+def test_a_trainer_killed_in_a_step_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Killed after the bouts of two steps are out and before either is learned from: the worst moment."""
+    bus = MemoryBus()
+    bus.create_topics()
+    with a_loop(bus, tmp_path) as loop:
+        first = loop.trainer()
+        second_step = next(i for i, t in enumerate(first.tasks) if isinstance(t, Learn) and t.step == 1)
+        first.run(until=second_step)
+        step = first.tasks[second_step]
+        assert isinstance(step, Learn)
+        first.schedule_ahead()
+        scheduled = first.game.ledger.account(1).scheduled
+        # Nothing of `first` is used again, as if its process were gone.
+        second = loop.trainer()
+        assert second.game.position == second_step
+        assert second.game.sides[DEFENDER].updates == 1
+        assert second.game.ledger.account(1).scheduled < scheduled
+        second.run()
+        loop.assert_healthy()
+    sums = account(loop)
+    assert sums["scheduled"] == 30
+    assert sums["expired"] == sums["dead_lettered"] == 0
+    bout_ids = [message.key for message in everything_on(bus, [BOUTS.name])]
+    assert len(bout_ids) > len(set(bout_ids)), "bouts of the interrupted step went out twice, under the same ids"
+
+
+def test_a_second_trainer_fences_off_the_first(bus: Bus, tmp_path: Path) -> None:
+    with a_loop(bus, tmp_path) as loop:
+        first = loop.trainer()
+        first.run(until=2)
+        loop.trainer()
+        with pytest.raises(FencedError):
+            first.run()

@@ -1,0 +1,118 @@
+"""The whole ring in this process on any bus: every service's `build`, real models of the arena, a game of a few steps."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from services.attacker import main as attacker
+from services.attacker.config import AttackerSettings
+from services.ctl.seeds import submit_arena
+from services.defender_inference import main as defender_inference
+from services.defender_inference.config import DefenderInferenceSettings
+from services.judge import main as judge
+from services.judge.config import JudgeSettings
+from services.trainer import experiment as experiments
+from services.trainer.config import TrainerSettings
+from services.trainer.experiment import Experiment
+from services.trainer.main import Surroundings, build
+from services.trainer.trainer import Trainer
+from shared.arena.adapters import ArenaImages, ArenaTransforms
+from shared.bus.ports import Bus
+from shared.config import WorkerSettings
+from shared.domain.bout import Slot
+from shared.models.follower import Source
+from shared.models.in_process import InProcessPolicies
+from shared.models.transformers_loader import TransformersLoader
+from shared.runtime.worker import Worker
+from shared.store.object_store import ObjectStore
+from shared.store.signing import Signer, Verifier, generate_keypair
+
+EXPERIMENT = {
+    "name": "loop",
+    "schedule": {"rounds": 1, "publish_every": 2, "bout_timeout_s": 60.0},
+    "defender": {
+        "steps": 3,
+        "bouts_per_step": 8,
+        "num_attacks": 1,
+        "num_responses": 4,
+        "mix": [
+            {"name": "ordinary", "category": "ordinary", "attacks": "transform", "share": 0.5},
+            {"name": "attack", "category": "harmful", "attacks": "policy", "share": 0.25},
+            {"name": "replay", "category": "harmful", "attacks": "recorded", "share": 0.25},
+        ],
+    },
+    "attacker": {
+        "steps": 2,
+        "bouts_per_step": 3,
+        "num_attacks": 3,
+        "num_responses": 1,
+        "mix": [{"name": "attack", "category": "harmful", "attacks": "policy", "share": 1.0}],
+    },
+    # A game this short may do anything; what is looked at here is bookkeeping.
+    "monitor": {"max_refusal_ordinary": None, "min_accuracy_ordinary": None, "max_zero_variance": None},
+    "measure": {"seeds": 3, "attacks_per_seed": 2},
+    "evaluation_rows": 10,
+}
+
+
+def an_experiment(**changes: object) -> Experiment:
+    return experiments.parse({**EXPERIMENT, **changes}, "the test's experiment")
+
+
+@dataclass
+class Loop:
+    """`trainer()` builds one where the run directory says the game is; building another fences off the one before."""
+
+    bus: Bus
+    experiment: Experiment
+    run_dir: Path
+    store: ObjectStore
+    signer: Signer
+    stop: threading.Event = field(default_factory=threading.Event)
+    failures: list[BaseException] = field(default_factory=list)
+
+    def trainer(self) -> Trainer:
+        around = Surroundings(self.bus, self.store, self.signer, CollectorRegistry(), self.stop)
+        return build(TrainerSettings(run_dir=self.run_dir), self.experiment, around, lambda: None)
+
+    def assert_healthy(self) -> None:
+        assert self.failures == []
+
+
+@contextmanager
+def a_loop(bus: Bus, directory: Path, **changes: object) -> Iterator[Loop]:
+    """The three services and the policies run in threads; the trainer is the test's to run."""
+    keys = generate_keypair(directory / "keys")
+    store = ObjectStore(str(directory / "store"))
+    loop = Loop(bus, an_experiment(**changes), directory / "run", store, Signer(keys[0]))
+    submit_arena(bus)
+    source = Source(bus, store, Verifier([keys[1]]))
+    with InProcessPolicies(list(Slot), source, TransformersLoader()) as policies:
+        judging = JudgeSettings()
+        services = [
+            attacker.build(AttackerSettings(), policies, ArenaTransforms(), ArenaImages(), store),
+            defender_inference.build(DefenderInferenceSettings(), policies, store),
+            judge.build(judging, judge.panel_of(judging)),
+        ]
+        workers = [Worker(s, bus, WorkerSettings(drain_timeout_s=2.0), registry=CollectorRegistry()) for s in services]
+        threads = [threading.Thread(target=partial(_run, worker, loop), daemon=True) for worker in workers]
+        for thread in threads:
+            thread.start()
+        try:
+            yield loop
+        finally:
+            loop.stop.set()
+            for thread in threads:
+                thread.join(30)
+
+
+def _run(worker: Worker, loop: Loop) -> None:
+    try:
+        worker.run(loop.stop)
+    except BaseException as error:
+        loop.failures.append(error)
