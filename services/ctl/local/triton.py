@@ -32,6 +32,8 @@ STOP_TIMEOUT_S = 15.0
 EXIT_TIMEOUT_S = 5
 # Stable over restarts: the topic `served` has one entry per replica.
 REPLICA = "local"
+# Names begin with this, the pid of the server's owner and its port.
+SHARED_MEMORY = "harden-"
 _POLL_S = 0.05
 _ANSWER_TIMEOUT_S = 5.0
 
@@ -99,6 +101,7 @@ class LocalTriton:
     def begin(self) -> None:
         """Starts the server and does not wait, so that others can start meanwhile. `await_ready` does."""
         server = find_server()
+        _sweep_shared_memory()
         repository = self._work_dir / "repository"
         shutil.rmtree(repository, ignore_errors=True)
         write_repository(repository, self._slots)
@@ -119,7 +122,7 @@ class LocalTriton:
             f"--metrics-port={self._metrics_port}",
             "--allow-gpu-metrics=false",
             f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
-            f"--backend-config=python,shm-region-prefix-name=harden-{os.getpid()}-{self._grpc_port}-",
+            f"--backend-config=python,shm-region-prefix-name={SHARED_MEMORY}{os.getpid()}-{self._grpc_port}-",
         ]
         self._child = Child(Command("triton", argv, self._log, self._settings(server)))
 
@@ -141,12 +144,14 @@ class LocalTriton:
         if self._child is not None:
             stop_all([self._child], STOP_TIMEOUT_S)
             self._child = None
+            _sweep_shared_memory(of=self._grpc_port)
 
     def kill(self) -> None:
         """As if the machine lost it. `start` brings it back on the same ports; its models find their policies again."""
         if self._child is not None:
             stop_all([self._child], 0)
             self._child = None
+            _sweep_shared_memory(of=self._grpc_port)
 
     def _settings(self, server: Path) -> dict[str, str]:
         libraries = [*_wheel_libraries(server), str(sysconfig.get_config_var("LIBDIR"))]
@@ -173,6 +178,14 @@ def _why(log: Path) -> str:
         slot, reason = said[-1]
         return f"slot {slot}: {reason}"
     return " ".join(log_end(log, 3).split())
+
+
+def _sweep_shared_memory(of: int | None = None) -> None:
+    """Removes what a server that was killed could not: that of the port `of` of ours, and that of owners who are dead."""
+    for path in Path("/dev/shm").glob(f"{SHARED_MEMORY}*"):
+        owner, port = path.name.removeprefix(SHARED_MEMORY).split("-")[:2]
+        if int(port) == of if int(owner) == os.getpid() else not Path(f"/proc/{owner}").exists():
+            path.unlink(missing_ok=True)
 
 
 def find_server() -> Path:

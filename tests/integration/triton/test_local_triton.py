@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.ctl.local.triton import LocalTriton
+from services.ctl.local.triton import SHARED_MEMORY, LocalTriton
 from shared.config import KafkaSettings
 from shared.domain.bout import Sampling, Slot
 from shared.domain.errors import SetupError
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.triton]
 PARENT = """
 import json, sys
 from pathlib import Path
-from services.ctl.local.triton import LocalTriton
+from services.ctl.local.triton import SHARED_MEMORY, LocalTriton
 from shared.domain.bout import Slot
 triton = LocalTriton(Path(sys.argv[1]), [Slot.DEFENDER], json.loads(sys.argv[2]))
 triton.begin()
@@ -54,6 +54,11 @@ def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path, kafka_setting
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     wait_until(lambda: not of_this_server(), "every process to end", 60)
+    # Shared memory outlives processes; the next server sweeps up.
+    left = list(Path("/dev/shm").glob(f"{SHARED_MEMORY}{parent.pid}-*"))
+    with pytest.raises(SetupError):
+        LocalTriton(tmp_path / "next", [Slot.DEFENDER], {"HARDEN_TRITON__NUM_THREADS": "0"}).start()
+    assert not any(path.exists() for path in left)
 
 
 def test_a_server_that_was_killed_comes_back_with_the_policy_it_served(
