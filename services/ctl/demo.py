@@ -82,9 +82,10 @@ def _play(experiment: Experiment, run_dir: Path, replicas: list[str] | None, in_
     )
     with Interrupts() as interrupts:
         try:
+            start_ring = _starter(in_process)
             with display_for() as display:
                 display.say(f"run {experiment.name}, seed {experiment.seed}, into {run_dir}")
-                report = play(plan, display, _starter(in_process), interrupts)
+                report = play(plan, display, start_ring, interrupts)
         except Interrupted as interruption:
             note(f"stopped by {interruption}; nothing of it is running any more")
             return 128 + interruption.number
@@ -96,11 +97,15 @@ def _play(experiment: Experiment, run_dir: Path, replicas: list[str] | None, in_
 
 
 def _starter(in_process: bool) -> StartRing:
-    """Imported here: the first brings torch, and the second is not needed where there is no Java."""
+    """What the ring needs of the machine is checked here, before anything of an earlier run is replaced.
+
+    Imported here: the first brings torch, and the second is not needed where there is no Java.
+    """
     if in_process:
         from services.ctl import in_process as one_process
 
         return one_process.start
     from services.ctl.local import ring
 
+    ring.check_machine()
     return ring.start

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from services.ctl.local import examples, services
+from services.ctl.local import examples, kafka, services, triton
 from services.ctl.local.interrupts import Interrupts
 from services.ctl.local.kafka import LocalKafka
 from services.ctl.local.play import Plan, library_versions
@@ -100,6 +100,13 @@ class LocalRing:
             "HARDEN_STORE__URI": str(run.store),
             "HARDEN_KEYS__VERIFY_KEY_FILES": json.dumps([str(run.verify_key)]),
         }
+
+
+def check_machine() -> None:
+    """SetupError naming what the ring needs and this machine lacks. Fetches Kafka's jars where they are not here yet."""
+    kafka.find_java()
+    kafka.fetch()
+    triton.find_server()
 
 
 @contextmanager

@@ -62,6 +62,18 @@ def test_what_is_wrong_gets_one_line_that_names_it_and_the_remedy(
     assert remedy in said
 
 
+def test_without_java_nothing_starts_and_the_last_run_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_run(tmp_path / "run", [a_round(0)], progress={})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run(["demo", "--run-dir", str(root)]) == 2
+    said = one_line(capsys)
+    assert "Java is missing" in said
+    assert "harden demo --in-process" in said
+    assert (root / "rounds" / "0.json").exists()
+
+
 def test_an_experiment_with_an_unknown_key_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("name: mine\nflavour: bitter\n")
