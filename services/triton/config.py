@@ -1,6 +1,7 @@
 """Settings of the Triton model. One environment serves every slot; which slot a model is comes from its own config."""
 
 import socket
+import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +23,9 @@ class TritonSettings(Section):
     """How long the first request of a batch waits for others. 0: no longer than the batch before it takes."""
     replica: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200, pattern=r"^[^\s/]+$")
     """Name under which this server speaks on the topic `served`. Left alone: the name of the host."""
-    work_dir: Path = Path("/tmp/harden-triton")
-    """Where fetched policies lie while they are loaded. Holds two of each slot at most, and nothing worth keeping."""
+    work_dir: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()) / "harden-triton")
+    """Where fetched policies lie while they are loaded: two of each slot at most, nothing worth keeping. Left alone: a
+    directory among the system's temporary ones."""
 
 
 class TritonConfig(ServiceConfig):

@@ -76,5 +76,3 @@ class PolicyClient(Protocol):
     def served(self, slot: Slot) -> PolicyRef | None:
         """What the slot answers with now; None while it has nothing."""
         ...
-
-

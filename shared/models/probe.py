@@ -36,9 +36,7 @@ def check_probe(engine: Engine, probe: Probe) -> float:
     """The largest error in nats. PoisonError("probe_mismatch") where it passes the tolerance."""
     for prompt in probe.prompts:
         if max(prompt.token_ids, default=0) >= engine.vocab_size:
-            raise PoisonError(
-                RefusalReason.PROBE_MISMATCH, f"the probe has tokens beyond the {engine.vocab_size} there are"
-            )
+            raise PoisonError(RefusalReason.PROBE_MISMATCH, f"the probe has tokens beyond the {engine.vocab_size} there are")
     measured = engine.logprobs([Prompt(p.conversation) for p in probe.prompts], [p.token_ids for p in probe.prompts])
     errors = [
         abs(value - expected)

@@ -103,7 +103,8 @@ class LocalTriton:
         server = find_server()
         _sweep_shared_memory()
         repository = self._work_dir / "repository"
-        shutil.rmtree(repository, ignore_errors=True)
+        for old in (repository, self._work_dir / "policies"):
+            shutil.rmtree(old, ignore_errors=True)
         write_repository(repository, self._slots)
         backends = _backends(server, self._work_dir / "backends")
         argv = [
