@@ -108,8 +108,7 @@ class LocalKafka:
     def _format(self, program: list[str], properties: Path) -> None:
         if (self._work_dir / "data" / "meta.properties").exists():
             return
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*program, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+        command = [*program, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(properties)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S, check=False)
         if done.returncode != 0:
             raise SetupError(f"Kafka could not prepare {self._work_dir}: {_last_line(done.stdout + done.stderr)}")
@@ -167,6 +166,13 @@ def fetch(cache: Path = CACHE) -> Path:
         if not jars.is_dir():
             part.rename(jars)
     return jars
+
+
+def new_cluster_id() -> str:
+    """As Kafka writes one: sixteen random bytes in 22 characters. The first is no dash, which would make it an option."""
+    while (cluster_id := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return cluster_id
 
 
 def version_in(jars: Path) -> str:
