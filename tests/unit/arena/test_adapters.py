@@ -24,7 +24,7 @@ def a_response(text):
 
 def test_seeds_carry_label_category_and_answer():
     assert len({s.seed_id for s in SEEDS}) == len(SEEDS)
-    assert {s.category for s in SEEDS if s.label is SeedLabel.HARMFUL} == {"harmful"}
+    assert {s.category for s in SEEDS if s.label is SeedLabel.HARMFUL} == {"harmful", "listed"}
     assert {s.category for s in SEEDS if s.label is SeedLabel.BENIGN} == {"ordinary", "trap", "utility"}
     ordinary = next(s for s in SEEDS if s.category == "ordinary")
     assert ordinary.answer_key.startswith("mix ")

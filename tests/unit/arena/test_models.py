@@ -15,7 +15,7 @@ from shared.arena.tokenizer import SPECIAL_TOKENS, Encoder, build_processor, bui
 from shared.arena.world import world
 
 ASSETS = Path(shared.arena.__file__).parent / "assets"
-STEPS = build.BaseSteps(text=24, align=10, joint=4)
+STEPS = build.BaseSteps(text=24, align=10, joint=4, push=4)
 
 
 @pytest.fixture(scope="module")
