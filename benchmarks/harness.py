@@ -1,0 +1,156 @@
+"""What every benchmark shares: turns taken one after the other, medians, and a ratio that is better the higher it is.
+
+A ratio compares what ran in the same process within seconds, so that a busy or slow machine touches both sides alike.
+"""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+COMMAND = "make bench ARGS='--only {}'"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One line of the table. `ratio`: higher is better whatever the unit, 1 is equal. `goal`: the least it may be."""
+
+    name: str
+    value: float
+    unit: str
+    peer: str
+    peer_value: float
+    ratio: float
+    goal: float
+    command: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_met(self) -> bool:
+        return self.ratio >= self.goal
+
+    def to_json(self, machine: Mapping[str, Any]) -> dict[str, Any]:
+        content = {key: _rounded(value) for key, value in asdict(self).items()}
+        return {**content, "goal": f">= {self.goal:.3g}", "met": self.is_met, "machine": dict(machine)}
+
+
+def faster(name: str, ours: float, unit: str, peer: str, theirs: float, goal: float, **details: Any) -> Result:
+    """A rate: more is better."""
+    return Result(name, ours, unit, peer, theirs, ratio(ours, theirs), goal, command_of(name), details)
+
+
+def shorter(name: str, ours: float, unit: str, peer: str, theirs: float, goal: float, **details: Any) -> Result:
+    """A duration: less is better, so the ratio is the peer's over ours."""
+    return Result(name, ours, unit, peer, theirs, ratio(theirs, ours), goal, command_of(name), details)
+
+
+def ratio(numerator: float, denominator: float) -> float:
+    """ValueError where there is nothing to divide by: a benchmark that measured nothing has no ratio."""
+    if denominator <= 0:
+        raise ValueError(f"a ratio needs something measured on both sides, not {numerator} and {denominator}")
+    return numerator / denominator
+
+
+def command_of(name: str) -> str:
+    """What measures this line again: its benchmark, which may have several lines."""
+    return COMMAND.format(benchmark_of(name))
+
+
+def benchmark_of(name: str) -> str:
+    """`bus_vs_kafka_python` of `bus_vs_kafka_python.produce_1kB`."""
+    return name.split(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One repetition of one side: how much it did in how long."""
+
+    amount: float
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        return ratio(self.amount, self.seconds)
+
+
+@dataclass
+class Turns:
+    """Of both sides, in the order in which they were taken."""
+
+    ours: list[Turn] = field(default_factory=list)
+    peer: list[Turn] = field(default_factory=list)
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Median of ours and of the peer's."""
+        return median_rate(self.ours), median_rate(self.peer)
+
+    def spread(self) -> dict[str, list[float]]:
+        """Lowest and highest rate of each, so that a reader sees how steady the machine was."""
+        return {name: _ends([turn.rate for turn in turns]) for name, turns in (("ours", self.ours), ("peer", self.peer))}
+
+
+def alternate(ours: Callable[[], Turn], peer: Callable[[], Turn], repetitions: int, *, warm_up: int = 1) -> Turns:
+    """A B A B ...: both sides see the same machine."""
+    for _ in range(warm_up):
+        ours()
+        peer()
+    turns = Turns()
+    for _ in range(repetitions):
+        turns.ours.append(ours())
+        turns.peer.append(peer())
+    return turns
+
+
+def timed(work: Callable[[], float], clock: Callable[[], float] = time.perf_counter) -> Turn:
+    """`work` returns how much it did."""
+    began = clock()
+    amount = work()
+    return Turn(amount, clock() - began)
+
+
+def median_rate(turns: Sequence[Turn]) -> float:
+    return statistics.median(turn.rate for turn in turns)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` of them do not exceed (nearest rank)."""
+    if not values:
+        raise ValueError("nothing was measured")
+    rank = max(1, -(-len(values) * round(share * 1000) // 1000))
+    return sorted(values)[rank - 1]
+
+
+def machine() -> dict[str, Any]:
+    """What a figure depends on besides the code."""
+    return {
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS", "not set"),
+        "load_1m": round(os.getloadavg()[0], 2),
+    }
+
+
+def _ends(values: Sequence[float]) -> list[float]:
+    return [min(values), max(values)]
+
+
+def _rounded(value: Any) -> Any:
+    """Four significant figures: what follows is noise."""
+    match value:
+        case bool() | int() | str() | None:
+            return value
+        case float():
+            return float(f"{value:.4g}")
+        case Mapping():
+            return {key: _rounded(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_rounded(one) for one in value]
+    return value

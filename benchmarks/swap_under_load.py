@@ -1,0 +1,190 @@
+"""What users notice of a swap: a steady load on a real Triton while its policy is exchanged fifty times, and without.
+
+Four clients ask at a fixed rate, eight samples of one question each time. A request's latency counts from when it was due,
+so that one late answer does not hide those it delayed. Windows with swaps and without take turns. Every swap brings
+weights that were never seen before: stored, signed, published, fetched, verified, loaded, probed, flipped.
+"""
+
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from benchmarks import workloads
+from benchmarks.harness import Result, command_of, percentile, shorter
+from benchmarks.site import TritonSite, triton_site
+from shared.domain.bout import Sampling, Slot
+from shared.domain.errors import PoisonError, TransientError
+from shared.domain.policy import PolicyServed, Probe
+from shared.models.ports import GenerateRequest
+from shared.models.probe import make_probe
+from shared.models.transformers_loader import TransformersLoader
+from shared.models.triton_client import TritonPolicies
+from tests.support.policies import Publishing
+
+NAME = "swap_under_load"
+# Ours over the peer's is at most 1.5; ratios here are the other way round.
+P99_GOAL = 1 / 1.5
+SERVED_WITHIN_MS = 300.0
+NUM_CLIENTS, NUM_SAMPLES = 4, 8
+# Of each client. Together about a third of what two cores can do.
+REQUESTS_PER_S = 15.0
+NUM_WINDOWS, SWAPS_PER_WINDOW = 5, 10
+SWAP_EVERY_S = 0.8
+# Between windows: what the last swap has left to do is not the next window's.
+SETTLE_S = 0.5
+WEIGHT_NOISE = 1e-4
+PEER = "the same load without swaps"
+
+
+@dataclass(frozen=True)
+class _Policy:
+    directory: Path
+    probe: Probe
+
+
+@dataclass
+class _Window:
+    """What the clients saw between entering and leaving."""
+
+    url: str
+    latencies_ms: list[float] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> "_Window":
+        self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(NUM_CLIENTS)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, client: int) -> None:
+        policies = TritonPolicies(self.url)
+        prompts = [question.prompt for question in workloads.questions(32)]
+        period = 1 / REQUESTS_PER_S
+        # Spread, so that the clients do not all ask in the same moment.
+        due = time.monotonic() + client * period / NUM_CLIENTS
+        number = client
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            request = GenerateRequest(prompts[number % len(prompts)], NUM_SAMPLES, Sampling(workloads.ANSWER_TOKENS), number)
+            try:
+                policies.generate(Slot.DEFENDER, [request])
+                self.latencies_ms.append(1000 * (time.monotonic() - due))
+            except (TransientError, PoisonError) as error:
+                self.errors.append(str(error))
+            due += period
+            number += NUM_CLIENTS
+        policies.close()
+
+
+def run(quick: bool) -> list[Result]:
+    num_windows, per_window = (1, 2) if quick else (NUM_WINDOWS, SWAPS_PER_WINDOW)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(prefix="harden-bench-policies-") as scratch, triton_site() as site:
+        first, *rest = _new_policies(Path(scratch), 1 + num_windows * per_window)
+        _swap(site.publishing, first)
+        with _Window(site.server.grpc_url):  # warms up both sides
+            time.sleep(SWAP_EVERY_S)
+        quiet, swapping, waits_ms = [], [], list[float]()
+        for n in range(num_windows):
+            quiet.append(_quiet_window(site, per_window))
+            time.sleep(SETTLE_S)
+            window, waits = _swapping_window(site, rest[n * per_window : (n + 1) * per_window])
+            swapping.append(window)
+            waits_ms += waits
+            time.sleep(SETTLE_S)
+    return _results(quiet, swapping, waits_ms)
+
+
+def _quiet_window(site: TritonSite, num_swaps: int) -> _Window:
+    with _Window(site.server.grpc_url) as window:
+        time.sleep(num_swaps * SWAP_EVERY_S)
+    return window
+
+
+def _swapping_window(site: TritonSite, policies: Sequence[_Policy]) -> tuple[_Window, list[float]]:
+    """The window, and milliseconds from the beginning of each publication until it was served."""
+    waits_ms = []
+    with _Window(site.server.grpc_url) as window:
+        due = time.monotonic()
+        for policy in policies:
+            time.sleep(max(0.0, due - time.monotonic()))
+            waits_ms.append(_swap(site.publishing, policy))
+            due += SWAP_EVERY_S
+        time.sleep(max(0.0, due - time.monotonic()))
+    return window, waits_ms
+
+
+def _swap(publishing: Publishing, policy: _Policy) -> float:
+    began = time.time()
+    word = publishing.verdict_on(publishing.publish(Slot.DEFENDER, policy.directory, policy.probe))
+    assert isinstance(word, PolicyServed), word
+    return 1000 * (word.served_at - began)
+
+
+def _results(quiet: Sequence[_Window], swapping: Sequence[_Window], waits_ms: Sequence[float]) -> list[Result]:
+    calm = [latency for window in quiet for latency in window.latencies_ms]
+    busy = [latency for window in swapping for latency in window.latencies_ms]
+    errors = [error for window in swapping for error in window.errors]
+    p99 = shorter(
+        NAME,
+        percentile(busy, 0.99),
+        "ms p99",
+        PEER,
+        percentile(calm, 0.99),
+        P99_GOAL,
+        swaps=len(waits_ms),
+        requests={"ours": len(busy), "peer": len(calm)},
+        p50_ms={"ours": percentile(busy, 0.5), "peer": percentile(calm, 0.5)},
+        max_ms={"ours": max(busy), "peer": max(calm)},
+    )
+    failed = Result(
+        name=f"{NAME}.failed",
+        value=len(errors),
+        unit="requests failed",
+        peer=PEER,
+        peer_value=sum(len(window.errors) for window in quiet),
+        ratio=len(busy) / (len(busy) + len(errors)),
+        goal=1.0,
+        command=command_of(NAME),
+        details={"ratio_is": "share of requests answered while swapping", "first_errors": errors[:3]},
+    )
+    served = shorter(
+        f"{NAME}.publish_to_served",
+        statistics.median(waits_ms),
+        "ms p50",
+        "the limit",
+        SERVED_WITHIN_MS,
+        1.0,
+        max_ms=max(waits_ms),
+        from_="the first blob stored until the policy answers",
+    )
+    return [p99, failed, served]
+
+
+def _new_policies(directory: Path, count: int) -> list[_Policy]:
+    """The seed defender with a little noise, another one each: as much to fetch and load as after a step of training."""
+    loader = TransformersLoader(num_threads=1)
+    engine = loader.load(workloads.DEFENDER)
+    prompts = [question.prompt for question in workloads.questions(4)]
+    weights = load_file(workloads.DEFENDER / "model.safetensors")
+    generator = torch.Generator().manual_seed(0)
+    policies = []
+    for n in range(count):
+        own = shutil.copytree(workloads.DEFENDER, directory / str(n))
+        noisy = {name: w + WEIGHT_NOISE * torch.randn(w.shape, generator=generator) for name, w in weights.items()}
+        save_file(noisy, own / "model.safetensors", metadata={"format": "pt"})
+        policies.append(_Policy(own, make_probe(loader.load(own, engine), prompts)))
+    return policies
