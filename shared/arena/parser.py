@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from threading import Lock
 
 from shared.arena.language import (
     CODE_WORDS,
@@ -146,9 +147,19 @@ def _classes() -> dict[str, str]:
     return table | dict.fromkeys(map(str, range(10)), _NUMBER)
 
 
-@cache
+# Threads that need the table in the same moment wait for one to make it: it takes a second, and if each made its own,
+# a service whose first messages come together would stand still for as many seconds as it has threads.
+_TABLE_LOCK = Lock()
+
+
 def _skeletons() -> dict[str, tuple[Request, ...]]:
     """Skeleton -> forms, one form for nearly every skeleton."""
+    with _TABLE_LOCK:
+        return _table()
+
+
+@cache
+def _table() -> dict[str, tuple[Request, ...]]:
     name = world().potions[0].name
     forms = [
         Request(Goal(intent, name), wrapper, encoding, w, e, i)

@@ -1,0 +1,25 @@
+"""The parser's table takes a second to make, and services ask from many threads at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+from shared.arena import parser
+from shared.arena.language import Goal
+from shared.arena.world import world
+
+NUM_THREADS = 4
+
+
+def test_threads_that_read_first_at_the_same_time_make_the_table_once() -> None:
+    name = world().potions[0].name
+    parser._table.cache_clear()
+    together = Barrier(NUM_THREADS)
+
+    def read(_: int) -> Goal | None:
+        together.wait()
+        request = parser.parse(f"how do i brew {name}")
+        return request.goal if request else None
+
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        assert list(pool.map(read, range(NUM_THREADS))) == [Goal("brew", name)] * NUM_THREADS
+    assert parser._table.cache_info().misses == 1
