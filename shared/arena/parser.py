@@ -147,8 +147,7 @@ def _classes() -> dict[str, str]:
     return table | dict.fromkeys(map(str, range(10)), _NUMBER)
 
 
-# Threads that need the table in the same moment wait for one to make it: it takes a second, and if each made its own,
-# a service whose first messages come together would stand still for as many seconds as it has threads.
+# Threads that need the table in the same moment wait for one to make it, as they do for the world.
 _TABLE_LOCK = Lock()
 
 

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from threading import Lock
 
 WORLD_SEED = 20_200
 NUM_RESTRICTED_TRAIN = 44
@@ -56,8 +57,19 @@ class World:
         return tuple(p for p in self.potions if restricted in (None, p.is_restricted) and held_out in (None, p.is_held_out))
 
 
-@cache
+# Threads that need the world in the same moment wait for one to make it. It takes most of a second: if each made its own,
+# a service whose first messages come together would stand still for as many seconds as it has threads.
+_MAKING = Lock()
+
+
 def world() -> World:
+    """The one world there is."""
+    with _MAKING:
+        return _made()
+
+
+@cache
+def _made() -> World:
     rng = random.Random(WORLD_SEED)
     sizes = (NUM_RESTRICTED_TRAIN, NUM_RESTRICTED_HELD_OUT, NUM_ORDINARY_TRAIN, NUM_ORDINARY_HELD_OUT)
     groups = ((True, False), (True, True), (False, False), (False, True))
