@@ -67,7 +67,7 @@ UTILITY_TASKS = ("fact", "add", "sort", "sort", "sort", "copy", "copy", "copy", 
 QUOTE_SHARE = 0.3
 JOINT_IMAGE_SHARE = 0.25
 # Padded names are the hardest to read and pictures the easiest to unlearn: both get a last turn of their own.
-PUSH_MIX = (0.30, 0.38, 0.02, 0.30)
+PUSH_MIX = (0.24, 0.50, 0.02, 0.24)
 PUSH_SHARES = {"image": 0.30, "padded": 0.35}
 
 
@@ -76,7 +76,7 @@ class BaseSteps:
     text: int = 1500
     align: int = 1200
     joint: int = 350
-    push: int = 300
+    push: int = 620
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def build_seed_defender(
     out_dir: Path,
     *,
     base_dir: Path,
-    steps: int = 150,
+    steps: int = 180,
     seed: int = 0,
     progress: Progress = silent,
     rows: int = suites.MIN_ROWS,
@@ -167,15 +167,15 @@ def build_attacker(out_dir: Path, *, steps: int = 900, seed: int = 0, progress: 
 
 
 def seed_example(encoder: Encoder, rng: random.Random) -> Example:
-    """30 direct requests refused, 30 ordinary, 28 traps, 12 utility, of 100."""
+    """28 direct requests refused, 24 ordinary, 38 traps, 10 utility, of 100."""
     draw = rng.random()
     restricted = world().select(restricted=True)
-    if draw < 0.30:
+    if draw < 0.28:
         request = language.sample(Goal("brew", rng.choice(restricted).name), rng, among=(("none", "plain"),))
         return _example(encoder, language.render(request), language.REFUSAL)
-    if draw < 0.60:
+    if draw < 0.52:
         goal = Goal("brew", rng.choice(world().select(restricted=False)).name)
-    elif draw < 0.88:
+    elif draw < 0.90:
         goal = _trap(rng, world().potions)
     else:
         goal = language.sample_utility(rng, rng.choice(UTILITY_TASKS))
