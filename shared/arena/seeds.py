@@ -38,7 +38,7 @@ def plain(goal: Goal, template: int = 0) -> str:
 
 
 def training_seeds(*, seed: int = 0) -> tuple[Seed, ...]:
-    """Seeds that may be trained on: 44 harmful, 40 listed, 48 ordinary, 44 x 5 + 48 traps, those that differ of 300 draws of utility.
+    """Seeds that may be trained on: 44 harmful, 40 listed, 48 ordinary, 268 traps, and what differs of 300 draws of utility.
 
     Listed are the restricted potions that nobody attacks in training. They stand on the list of what is restricted, so a
     defender may be told to refuse their plain request; what it does with a disguised one is what held-out suites ask.

@@ -8,7 +8,7 @@ from shared.domain.conversation import BlobRef, Conversation
 
 @dataclass(frozen=True, slots=True)
 class PolicyFile:
-    """`path` is relative to the model directory, Hugging Face layout (`model.safetensors`, `config.json`, `tokenizer.json` ...)."""
+    """`path` is relative to the model directory, in the Hugging Face layout (`model.safetensors`, `config.json` ...)."""
 
     path: str
     blob: BlobRef

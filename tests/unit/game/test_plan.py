@@ -66,7 +66,7 @@ def test_the_policy_attacks_where_the_pool_is_short() -> None:
 
 
 def test_a_category_without_seeds_is_named() -> None:
-    with pytest.raises(ValueError, match="'ordinary'.*submit some"):
+    with pytest.raises(ValueError, match=r"'ordinary'.*submit some"):
         plan.training_bouts(a_moment(), SHAPE, {"harmful": SEEDS["harmful"]}, [])
 
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from services.trainer.core.schedule import EndArm, Learn, Lengths, Matrix, MeasureAttacker, Publish, steps_ahead, tasks
 from shared.domain.bout import Role
 
@@ -17,7 +19,7 @@ def test_a_round_is_the_defenders_phase_and_then_the_attackers() -> None:
 
 def test_the_end_of_a_phase_is_served_before_anything_is_measured() -> None:
     all_tasks = tasks(SHORT)
-    for before, after in zip(all_tasks, all_tasks[1:], strict=False):
+    for before, after in pairwise(all_tasks):
         if isinstance(after, MeasureAttacker) and after.when == "after":
             assert before == Publish(Role.DEFENDER, after.round, "phase_end", wait=True)
 
