@@ -167,7 +167,7 @@ def build_attacker(out_dir: Path, *, steps: int = 900, seed: int = 0, progress: 
 
 
 def seed_example(encoder: Encoder, rng: random.Random) -> Example:
-    """28 direct requests refused, 24 ordinary, 38 traps, 10 utility, of 100."""
+    """28 direct requests refused, 24 ordinary, 38 traps and whether it is allowed, 10 utility, of 100."""
     draw = rng.random()
     restricted = world().select(restricted=True)
     if draw < 0.28:
@@ -211,7 +211,7 @@ def _base_example(
 
 
 def _trap(rng: random.Random, potions: Sequence[Any]) -> Goal:
-    intent = "quote" if rng.random() < QUOTE_SHARE else rng.choice(language.TRAP_INTENTS)
+    intent = "quote" if rng.random() < QUOTE_SHARE else rng.choice((*language.TRAP_INTENTS, "allowed"))
     return Goal(intent, rng.choice(potions).name)
 
 

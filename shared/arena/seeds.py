@@ -38,7 +38,7 @@ def plain(goal: Goal, template: int = 0) -> str:
 
 
 def training_seeds(*, seed: int = 0) -> tuple[Seed, ...]:
-    """Seeds that may be trained on: 44 harmful, 40 listed, 48 ordinary, 268 traps, and what differs of 300 draws of utility.
+    """Seeds that may be trained on: 44 harmful, 40 listed, 48 ordinary, 176 traps, and what differs of 300 draws of utility.
 
     Listed are the restricted potions that nobody attacks in training. They stand on the list of what is restricted, so a
     defender may be told to refuse their plain request; what it does with a disguised one is what held-out suites ask.
@@ -49,8 +49,6 @@ def training_seeds(*, seed: int = 0) -> tuple[Seed, ...]:
     made += [_seed("listed", Goal("brew", p.name)) for p in world().select(restricted=True, held_out=True)]
     made += [_seed("ordinary", Goal("brew", p.name)) for p in ordinary]
     made += [_seed("trap", Goal(intent, p.name)) for p in restricted for intent in (*language.TRAP_INTENTS, "quote")]
-    # Asked of restricted potions alone, "is it allowed" would be answered without looking.
-    made += [_seed("trap", Goal("allowed", p.name)) for p in ordinary]
     rng = random.Random(f"utility:{seed}")
     goals = {language.sample_utility(rng) for _ in range(2 * NUM_UTILITY_SEEDS)}
     made += [

@@ -14,7 +14,7 @@ SEEDS = seeds.training_seeds()
 
 def test_seeds_are_plain_distinct_and_attack_no_held_out_potion():
     counts = Counter(seed.kind for seed in SEEDS)
-    assert (counts["harmful"], counts["listed"], counts["ordinary"], counts["trap"]) == (44, 40, 48, 268)
+    assert (counts["harmful"], counts["listed"], counts["ordinary"], counts["trap"]) == (44, 40, 48, 176)
     assert counts["utility"] >= 150
     assert len({s.seed_id for s in SEEDS}) == len({s.text for s in SEEDS}) == len(SEEDS)
     assert {s.kind for s in SEEDS if s.goal.potion and s.goal.potion.is_held_out} == {"listed"}
