@@ -146,5 +146,5 @@ def _services(policies: PolicyClient, store: BlobStore) -> list[Service]:
     return [
         attacker.build(AttackerSettings(), policies, ArenaTransforms(), ArenaImages(), store),
         defender_inference.build(DefenderInferenceSettings(), policies, store),
-        judge.build(judging, judge.panel_of(judging)),
+        judge.build(judging, judge.panel_of(judging), CollectorRegistry()),
     ]

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 
 from services.judge.core import quorum
+from services.judge.counting import JudgeMetrics
 from shared.domain.bout import Ballot, JudgedBout, SampledBout
 from shared.domain.judging import AttackQuestion, PanelMember, Question, ResponseQuestion
 
 
 class Judge:
-    def __init__(self, panel: Sequence[PanelMember], *, quorum: int) -> None:
+    def __init__(self, panel: Sequence[PanelMember], metrics: JudgeMetrics, *, quorum: int) -> None:
         if not panel:
             raise ValueError("the judge's panel is empty; name at least one member in its settings")
         self._panel = panel
+        self._metrics = metrics
         self._quorum = quorum
 
     def handle(self, sampled: SampledBout) -> JudgedBout:
@@ -22,7 +24,7 @@ class Judge:
         ]
         ballots = self._ask_all(attacks + responses)
         on_attacks, on_responses = ballots[: len(attacks)], ballots[len(attacks) :]
-        return JudgedBout(
+        judged = JudgedBout(
             sampled,
             tuple(
                 quorum.attack_verdict(attack.attack_id, votes, self._quorum)
@@ -33,10 +35,14 @@ class Judge:
                 for response, votes in zip(sampled.responses, on_responses, strict=True)
             ),
         )
+        self._metrics.count(judged)
+        return judged
 
     def _ask_all(self, questions: list[Question]) -> list[tuple[Ballot, ...]]:
         """The ballots of every member on each question; a member without any opinion on a question leaves no ballot."""
         by_member = [member.ballots(questions) for member in self._panel]
+        for member, votes in zip(self._panel, by_member, strict=True):
+            self._metrics.abstained(member.name, sum(not _has_opinion(ballot) for ballot in votes))
         return [tuple(b for b in votes if _has_opinion(b)) for votes in zip(*by_member, strict=True)]
 
 

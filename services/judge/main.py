@@ -9,7 +9,10 @@ survives   redelivery; members without an opinion, down to the quorum
 
 from collections.abc import Sequence
 
+from prometheus_client import CollectorRegistry
+
 from services.judge.config import JudgeConfig, JudgeSettings, Member
+from services.judge.counting import JudgeMetrics
 from services.judge.handler import Judge
 from services.judge.members.refusal import RefusalClassifier
 from shared import topics
@@ -24,13 +27,13 @@ MEMBERS: dict[Member, type[PanelMember]] = {
 }
 
 
-def build(settings: JudgeSettings, panel: Sequence[PanelMember]) -> Service:
+def build(settings: JudgeSettings, panel: Sequence[PanelMember], registry: CollectorRegistry) -> Service:
     return Service(
         name="judge",
         group="judge",
         reads=topics.RESPONSES,
         writes=topics.VERDICTS,
-        handle=Judge(panel, quorum=settings.quorum).handle,
+        handle=Judge(panel, JudgeMetrics(registry), quorum=settings.quorum).handle,
         max_in_flight=settings.max_in_flight,
     )
 
@@ -41,7 +44,7 @@ def panel_of(settings: JudgeSettings) -> list[PanelMember]:
 
 def serve(config: JudgeConfig) -> None:
     with process(config, "judge") as proc:
-        proc.run(build(config.judge, panel_of(config.judge)))
+        proc.run(build(config.judge, panel_of(config.judge), proc.registry))
 
 
 def main() -> None:

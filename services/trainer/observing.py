@@ -14,7 +14,7 @@ from services.trainer.lesson import Lesson
 from services.trainer.publisher import Published
 from services.trainer.rundir import Progress, RunDir
 from shared import metrics
-from shared.domain.bout import Bout, Purpose
+from shared.domain.bout import Bout, JudgedBout, Purpose
 from shared.statistics import Rate
 
 log = structlog.get_logger()
@@ -49,6 +49,7 @@ class Observer:
         self._progress = Progress("start", 0, rounds, 0, 0, 0, None, 0.0, "")
         self._scheduled = metrics.BOUTS_SCHEDULED.counter(registry)
         self._trained = metrics.BOUTS_TRAINED.counter(registry)
+        self._evaluated = metrics.BOUTS_EVALUATED.counter(registry)
         self._dropped = metrics.BOUTS_DROPPED.counter(registry)
         self._expired = metrics.BOUTS_EXPIRED.counter(registry)
         self._num_expired: int | None = None  # of the whole run when last seen, which may be before a restart
@@ -82,6 +83,10 @@ class Observer:
             self._scheduled.labels(purpose=purpose.value).inc(sum(bout.purpose is purpose for bout in bouts))
         # `waiting` speaks up when the first of them has come back, which is too late if none does.
         self._outstanding.inc(len(bouts))
+
+    def answered(self, judged: Sequence[JudgedBout]) -> None:
+        """Bouts that nobody learns from came back."""
+        self._evaluated.inc(len(judged))
 
     def learned(self, task: Learn, report: StepReport, lesson: Lesson, game: Game) -> None:
         role = task.role.value

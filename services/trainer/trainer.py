@@ -270,7 +270,9 @@ class Trainer:
         self._inbox.expect(bout_ids)
         self._ring.schedule(bouts)
         self._observer.scheduled(bouts)
-        return self._take(bout_ids)
+        judged = self._take(bout_ids)
+        self._observer.answered(judged)
+        return judged
 
     def _take(self, bout_ids: Sequence[str]) -> list[JudgedBout]:
         return self._inbox.take(bout_ids, self._experiment.schedule.bout_timeout_s, self._observer.waiting)

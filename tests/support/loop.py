@@ -97,7 +97,7 @@ def a_loop(bus: Bus, directory: Path, **changes: object) -> Iterator[Loop]:
         services = [
             attacker.build(AttackerSettings(), policies, ArenaTransforms(), ArenaImages(), store),
             defender_inference.build(DefenderInferenceSettings(), policies, store),
-            judge.build(judging, judge.panel_of(judging)),
+            judge.build(judging, judge.panel_of(judging), CollectorRegistry()),
         ]
         workers = [Worker(s, bus, WorkerSettings(drain_timeout_s=2.0), registry=CollectorRegistry()) for s in services]
         threads = [threading.Thread(target=partial(_run, worker, loop), daemon=True) for worker in workers]
