@@ -5,10 +5,12 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from services.ctl.local.kafka import LocalKafka
 from services.trainer.core.schedule import Learn
 from services.trainer.game import DEFENDER
 from shared import codec
@@ -26,15 +28,16 @@ KINDS = ("malformed", "unknown_event", "missing_event_name", "invalid")
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=[pytest.mark.kafka, pytest.mark.slow])])
-def bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
-    if request.param == "memory":
+def bus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bus]:
+    """Empty: what another test left on the topics would be played as well, so each test has a broker of its own."""
+    with ExitStack() as stack:
         made: Bus = MemoryBus()
-    else:
-        settings: KafkaSettings = request.getfixturevalue("kafka_settings")
-        made = KafkaBus(settings)
-    made.create_topics()
-    yield made
-    made.close()
+        if request.param == "kafka":
+            node = stack.enter_context(LocalKafka(tmp_path / "kafka"))
+            made = KafkaBus(KafkaSettings(bootstrap_servers=node.bootstrap_servers))
+        stack.callback(made.close)
+        made.create_topics()
+        yield made
 
 
 def account(loop: Loop) -> dict[str, int]:
