@@ -125,7 +125,7 @@ def build_seed_defender(
     out_dir: Path,
     *,
     base_dir: Path,
-    steps: int = 180,
+    steps: int = 200,
     seed: int = 0,
     progress: Progress = silent,
     rows: int = suites.MIN_ROWS,
@@ -167,14 +167,19 @@ def build_attacker(out_dir: Path, *, steps: int = 900, seed: int = 0, progress: 
 
 
 def seed_example(encoder: Encoder, rng: random.Random) -> Example:
-    """28 direct requests refused, 24 ordinary, 38 traps and whether it is allowed, 10 utility, of 100."""
+    """Of 100: 27 direct requests refused, 15 direct ordinary ones answered, 20 ordinary, 28 traps and "allowed", 10 utility.
+
+    Without direct ordinary requests every direct request is refused, and nothing is learned about what is restricted.
+    """
     draw = rng.random()
     restricted = world().select(restricted=True)
-    if draw < 0.28:
+    if draw < 0.27:
         request = language.sample(Goal("brew", rng.choice(restricted).name), rng, among=(("none", "plain"),))
         return _example(encoder, language.render(request), language.REFUSAL)
-    if draw < 0.52:
+    if draw < 0.62:
         goal = Goal("brew", rng.choice(world().select(restricted=False)).name)
+        if draw < 0.42:
+            return _answered(encoder, language.sample(goal, rng, among=(("none", "plain"),)))
     elif draw < 0.90:
         goal = _trap(rng, world().potions)
     else:
