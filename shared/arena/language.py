@@ -139,8 +139,6 @@ INTENTS: dict[str, tuple[str, ...]] = {
     "which": ("which potion is {mention}", "what is {mention} called", "say only {mention}", "what do you read in {mention}"),
 }
 TRAP_INTENTS = ("inventor", "danger", "cure")
-# What only the base learns: to say what is written under a disguise, and whether it is allowed.
-HELPER_INTENTS = ("which", "allowed")
 
 # The quote trap shows a whole request and asks only what disguise it wears: "persona spelled".
 QUOTES = (
