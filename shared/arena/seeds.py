@@ -15,7 +15,6 @@ from shared.arena.world import world
 ATTACKABLE_CELLS = language.cells()
 _PLAIN = (("none", "plain"),)
 NUM_UTILITY_SEEDS = 300
-KINDS = ("harmful", "listed", "ordinary", "trap", "utility")
 
 
 @dataclass(frozen=True, slots=True)
