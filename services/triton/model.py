@@ -10,7 +10,6 @@ survives   bad weights (the old policy goes on), a store or broker that is away 
 import json
 import os
 import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -34,11 +33,8 @@ from shared.runtime import logs
 from shared.store.object_store import ObjectStore
 from shared.store.signing import Verifier
 
-# How often the model looks whether its server is still there.
-PARENT_POLL_S = 1.0
 # What Triton finds when the process ends because of a bug: it says so to every caller and starts the model anew.
 EXIT_BUG = 70
-EXIT_ORPHANED = 71
 
 _log = structlog.get_logger()
 
@@ -47,7 +43,6 @@ class TritonPythonModel:
     """One slot. Triton calls `initialize`, then `execute` from one thread, then `finalize`."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        _end_with(os.getppid())
         slot = Slot(json.loads(args["model_config"])["parameters"]["slot"]["string_value"])
         try:
             config = TritonConfig()
@@ -145,17 +140,3 @@ def _end(error: BaseException) -> None:
     """A follower that has failed would leave an old policy in service without a word."""
     _log.critical("model_ends", error=type(error).__name__, thread=threading.current_thread().name)
     os._exit(EXIT_BUG)
-
-
-def _end_with(server: int) -> None:
-    """Ends this process when the server that started it is gone: a killed server cannot say goodbye to its models.
-
-    Asked of the process table, not of the kernel's parent-death signal, which would come when the loading thread ends.
-    """
-
-    def watch() -> None:
-        while os.getppid() == server:
-            time.sleep(PARENT_POLL_S)
-        os._exit(EXIT_ORPHANED)
-
-    threading.Thread(target=watch, name="server-watch", daemon=True).start()

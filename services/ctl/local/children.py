@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +18,23 @@ POLL_S = 0.02
 # After SIGKILL a process is gone as soon as the kernel gets to it; longer means that it hangs inside the kernel.
 KILL_TIMEOUT_S = 5.0
 
-# Runs in the child before the real program: asks the kernel for SIGKILL at the parent's death, and ends at once if the
-# parent was gone before it could ask. Done in a process of its own because code between fork and exec is not safe
-# where threads run.
-_TETHER = (
-    "import ctypes, os, sys\n"
-    "prctl = getattr(ctypes.CDLL(None), 'prctl', None)\n"
-    "prctl and prctl(1, 9, 0, 0, 0)\n"
-    "os.getppid() == int(sys.argv[1]) or os._exit(1)\n"
+# Runs in the child before the real program: leaves a guard behind in the child's process group. The guard holds the
+# reading end of a pipe whose other end only we have; when that closes, however it comes to that, it kills the group,
+# itself included. The kernel's parent-death signal would reach the child alone, not what the child has started, and
+# would come with the end of the thread that started it. Done in a process of its own because code between fork and
+# exec is not safe where threads run; forked twice, so that the program never meets a child that it does not know.
+_GUARDED = (
+    "import os, signal, sys\n"
+    "ours = int(sys.argv[1])\n"
+    "if os.fork() == 0:\n"
+    "    if os.fork() == 0:\n"
+    "        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):\n"
+    "            signal.signal(number, signal.SIG_IGN)\n"
+    "        os.read(ours, 1)\n"
+    "        os.killpg(0, signal.SIGKILL)\n"
+    "    os._exit(0)\n"
+    "os.wait()\n"
+    "os.close(ours)\n"
     "os.execvpe(sys.argv[2], sys.argv[2:], os.environ)\n"
 )
 
@@ -40,33 +50,42 @@ class Command:
 
 
 class Child:
-    """A running command.
-
-    The kernel ties a child to the thread that started it, not to the process: start children only from a thread that
-    lives as long as they should, which is the main one.
-    """
+    """A running command. When it ends, when it is let go of and when this process ends, all that it started ends with it."""
 
     def __init__(self, command: Command) -> None:
         self.command = command
         command.log.parent.mkdir(parents=True, exist_ok=True)
-        argv = [sys.executable, "-I", "-S", "-c", _TETHER, str(os.getpid()), *command.argv]
-        with command.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **command.environment},
-                start_new_session=True,
-            )
+        guards, self._ours = os.pipe()
+        argv = [sys.executable, "-I", "-S", "-c", _GUARDED, str(guards), *command.argv]
+        try:
+            with command.log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **command.environment},
+                    start_new_session=True,
+                    pass_fds=(guards,),
+                )
+        except BaseException:
+            os.close(self._ours)
+            raise
+        finally:
+            os.close(guards)
+        # The guard wakes when this closes: after the child's end, with this object, or with this process.
+        self._release = weakref.finalize(self, os.close, self._ours)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def poll(self) -> int | None:
-        """Its exit status, negative for a signal; None while it runs."""
-        return self._process.poll()
+        """Its exit status, negative for a signal; None while it runs. What it started ends with it."""
+        status = self._process.poll()
+        if status is not None:
+            self._release()
+        return status
 
     def signal(self, number: int) -> None:
         """To it and everything it started. Nothing happens where none of them is left."""

@@ -95,10 +95,10 @@ def left_behind(directory: Path) -> list[str]:
     return found
 
 
-def pid_of(run: Run, service: str) -> int:
-    """Of a service's process: the one that runs its module in this run's directory."""
-    (line,) = [line for line in left_behind(run.directory) if f"services.{service}.main" in line]
-    return int(line.split(":")[0])
+def pids_of(run: Run, service: str) -> list[int]:
+    """Of a service's processes: those that run its module in this run's directory, without their guards."""
+    lines = [line for line in left_behind(run.directory) if f"-m services.{service}.main" in line and " -c " not in line]
+    return [int(line.split(":")[0]) for line in lines]
 
 
 def kill(pid: int) -> None:

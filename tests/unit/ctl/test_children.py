@@ -73,19 +73,32 @@ def test_what_a_child_started_is_stopped_with_it(tmp_path: Path) -> None:
     until(lambda: not is_alive(grandchild), "the grandchild is gone")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
-def test_a_child_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+def test_what_a_child_started_ends_with_a_child_that_crashed(tmp_path: Path) -> None:
+    child = Child(command(tmp_path, WITH_GRANDCHILD))
+    until(lambda: has_said(child, "up"), "the grandchild runs")
+    grandchild = int(child.command.log.read_text().split()[1])
+    os.kill(child.pid, signal.SIGKILL)
+    until(lambda: child.poll() is not None, "the child is gone")
+    until(lambda: not is_alive(grandchild), "the grandchild is gone")
+
+
+def test_a_child_and_what_it_started_die_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    log = tmp_path / "one.log"
     parent_code = (
         "import sys, time; from pathlib import Path; from services.ctl.local.children import Child, Command\n"
-        f"child = Child(Command('one', [sys.executable, '-c', {SLEEPER!r}], Path({str(tmp_path / 'one.log')!r})))\n"
+        f"child = Child(Command('one', [sys.executable, '-c', {WITH_GRANDCHILD!r}], Path({str(log)!r})))\n"
         "print(child.pid, flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", parent_code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child_pid = int(parent.stdout.readline())
-        until(lambda: (tmp_path / "one.log").exists() and "up" in (tmp_path / "one.log").read_text(), "the child runs")
+        until(lambda: log.exists() and "up" in log.read_text(), "the grandchild runs")
+        grandchild = int(log.read_text().split()[1])
+        assert is_alive(child_pid)
+        assert is_alive(grandchild)
         parent.send_signal(signal.SIGKILL)
         until(lambda: not is_alive(child_pid), "the child is gone")
+        until(lambda: not is_alive(grandchild), "the grandchild is gone")
 
 
 def test_a_service_that_was_killed_is_started_again_and_said_so(tmp_path: Path) -> None:
