@@ -81,6 +81,9 @@ class WorkerSettings(Section):
     """How long one message is tried. Then the process ends with nothing committed, and the work returns elsewhere."""
     commit_interval_s: float = Field(1.0, gt=0, le=60)
     """How often finished offsets are committed. What is finished and uncommitted when a process dies is done again."""
+    gather_s: float = Field(0.02, ge=0, le=1)
+    """Rest after a poll that brought messages, so that the next one brings many: a poll costs the client milliseconds of
+    computing whether it brings one message or fifty. It is the latency that one service adds to a trickle."""
     drain_timeout_s: float = Field(30.0, ge=0, le=600)
     """How long a stopping process waits for what is in flight. What is not done by then is done again elsewhere."""
 

@@ -14,7 +14,7 @@ class AttackerSettings(Section):
     """Where transforms and the drawing of images come from."""
     max_images: int = Field(4, ge=0, le=64)
     """Images one attack may carry; the text of further ones stays text."""
-    max_in_flight: int = Field(32, ge=1, le=1024)
+    max_in_flight: int = Field(64, ge=1, le=1024)
     """Bouts worked on at once. Requests that are under way together are computed together."""
 
 

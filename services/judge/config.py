@@ -17,7 +17,7 @@ class JudgeSettings(Section):
     """Who judges, as a JSON list. Every member is asked about every attack and response."""
     quorum: int = Field(1, ge=1, le=16)
     """Opinions a question needs; with fewer, or without a majority, it is unscoreable and nothing is learned from it."""
-    max_in_flight: int = Field(8, ge=1, le=1024)
+    max_in_flight: int = Field(32, ge=1, le=1024)
     """Bouts judged at once."""
 
 

@@ -10,6 +10,8 @@ from shared.domain.bout import JudgedBout, PolicyRef, SamplingEffort
 from shared.domain.errors import SetupError
 
 POLL_S = 0.05
+# Rest after a poll that brought something, so that the next one brings many; see WorkerSettings.gather_s.
+GATHER_S = 0.02
 
 
 class Stopped(Exception):
@@ -74,7 +76,8 @@ class Inbox:
             self._poll()
 
     def _poll(self) -> None:
-        for arrival in self._ring.poll(POLL_S):
+        arrivals = self._ring.poll(POLL_S)
+        for arrival in arrivals:
             match arrival.what:
                 case JudgedBout() as judged:
                     if self._is_wanted(judged.bout.bout_id) and judged.bout.bout_id not in self._arrived:
@@ -86,6 +89,8 @@ class Inbox:
                     self._awaited.discard(bout_id)
                 case word:
                     self._publisher.heard(word)
+        if arrivals:
+            self._stop.wait(GATHER_S)
 
     def _is_wanted(self, bout_id: str) -> bool:
         return self._ledger.is_open(bout_id) or bout_id in self._awaited

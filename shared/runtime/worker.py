@@ -124,8 +124,11 @@ class Worker:
                 self._consumer.resume(list(self._consumer.assigned()))
                 self._is_paused = False
         room = 0 if self._is_paused else limit - self._num_open
-        for message in self._consumer.poll(POLL_S if room else 0.0, room or 1):
+        messages = self._consumer.poll(POLL_S if room else 0.0, room or 1)
+        for message in messages:
             self._begin(message)
+        if messages and len(messages) < room:
+            time.sleep(self._settings.gather_s)
         self._is_assigned = bool(self._consumer.assigned())
         if self._is_paused or self._num_open >= limit:
             # Again and again: a rebalance may have brought partitions that are not paused yet.
