@@ -174,6 +174,28 @@ def test_later_epochs_keep_the_start_of_the_step_as_prox(text_model: Path) -> No
     assert report.is_max <= 2.0
 
 
+def test_the_learning_rate_falls_to_its_share_and_stays_there(text_model: Path) -> None:
+    """The first update of AdamW is the learning rate times the gradient's sign, so what moves says what the rate was."""
+    settings = LearnerSettings(learning_rate=1e-3, decay_steps=4, decay_to=0.2)
+    learner = Learner(text_model, settings, seed=0)
+    rates = []
+    for _ in range(6):
+        rates.append(learner.learning_rate)
+        learner.step(twins.some_groups(1, 4))
+    assert rates == pytest.approx([1e-3, 8e-4, 6e-4, 4e-4, 2e-4, 2e-4])
+    assert moved_by_the_next_step(learner, text_model) == pytest.approx(2e-4, rel=0.01)
+    assert moved_by_the_next_step(Learner(text_model, settings, seed=0), text_model) == pytest.approx(1e-3, rel=0.01)
+
+
+def moved_by_the_next_step(learner: Learner, directory: Path) -> float:
+    """The furthest that one parameter goes, with a fresh optimiser at the same count of steps."""
+    fresh = Learner(directory, learner.settings, seed=0)
+    fresh.step_count = learner.step_count
+    before = fresh.weights()
+    fresh.step(twins.some_groups(1, 4))
+    return max(float((after - before[name]).abs().max()) for name, after in fresh.weights().items())
+
+
 def test_the_report_says_how_stale_the_samples_were(text_model: Path) -> None:
     learner = Learner(text_model, LearnerSettings(), seed=0)
     report = learner.step(twins.some_groups(4, 6))

@@ -144,11 +144,20 @@ class Learner:
         prepared = self._prepare(groups)
         anchoring = self._prepare_anchors(anchors) if self.settings.anchor_weight > 0 else []
         moves = bool(prepared or anchoring)
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.learning_rate
         sums, epoch = Sums(), _EpochSums()
         for _ in range(self.settings.epochs if moves else 0):
             sums, epoch = self._epoch(prepared, anchoring)
         self.step_count += 1
         return self._report(groups, prepared, sums, epoch, moves, time.perf_counter() - began)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        settings = self.settings
+        done = min(self.step_count / settings.decay_steps, 1.0) if settings.decay_steps else 0.0
+        return settings.learning_rate * (1 - done * (1 - settings.decay_to))
 
     @torch.no_grad()
     def logprobs(self, prompts: Sequence[Prompt], token_ids: Sequence[Sequence[int]]) -> list[list[float]]:

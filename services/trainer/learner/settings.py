@@ -53,6 +53,12 @@ class LearnerSettings(Section):
     """The loss."""
     learning_rate: float = Field(default=2e-4, gt=0)
     """AdamW's learning rate."""
+    decay_steps: int = Field(default=0, ge=0)
+    """Steps over which the learning rate falls linearly to `decay_to` of itself, and stays there; 0 keeps it constant.
+    AdamW takes steps of full size however small the gradient, so late in a game, when few attacks work, a constant rate
+    moves a policy mostly by noise."""
+    decay_to: float = Field(default=0.2, gt=0, le=1)
+    """What is left of the learning rate after `decay_steps`."""
     beta_1: float = Field(default=0.9, ge=0, lt=1)
     """AdamW's decay of the mean."""
     beta_2: float = Field(default=0.95, ge=0, lt=1)
