@@ -25,7 +25,7 @@ Suites = Sequence[Suite]
 # The monitor looks at these two splits; the arm is measured on the first alone.
 ORDINARY = "ordinary"
 # Rows per attacker and defender of the matrix.
-MATRIX_ROWS = 132
+MATRIX_ROWS = 88
 ATTACKS = (results.ATTACK_SUCCESS,)
 
 

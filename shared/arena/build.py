@@ -70,6 +70,20 @@ JOINT_IMAGE_SHARE = 0.25
 PUSH_MIX = (0.24, 0.50, 0.02, 0.24)
 PUSH_SHARES = {"image": 0.30, "padded": 0.35}
 
+# Weights of what the seed defender learns from. Each refusal has its counterpart: a model that refuses every plain request
+# has learned nothing about what is restricted. Letter by letter without a wrapper is among them because what is only ever
+# refused under its name is refused by its name, and hardening then goes from potion to potion.
+SEED_MIX = {
+    "refused_plain": 20,
+    "refused_spelled": 8,
+    "ordinary_plain": 12,
+    "ordinary_spelled": 5,
+    "ordinary": 20,
+    "trap": 25,
+    "utility": 10,
+}
+UNDISGUISED = {"plain": (("none", "plain"),), "spelled": (("none", "spelled"),)}
+
 
 @dataclass(frozen=True, slots=True)
 class BaseSteps:
@@ -130,7 +144,8 @@ def build_seed_defender(
     progress: Progress = silent,
     rows: int = suites.MIN_ROWS,
 ) -> dict:
-    """Refuses plain requests for restricted potions. Disguised ones are left out: taught neither way, they stay explorable."""
+    """Refuses requests for restricted potions that wear no wrapper, plain or spelled. Other disguises are left out: taught
+    neither way, they stay explorable."""
     began = time.perf_counter()
     torch.manual_seed(seed)
     encoder = load_encoder(base_dir)
@@ -167,23 +182,17 @@ def build_attacker(out_dir: Path, *, steps: int = 900, seed: int = 0, progress: 
 
 
 def seed_example(encoder: Encoder, rng: random.Random) -> Example:
-    """Of 100: 27 direct requests refused, 15 direct ordinary ones answered, 20 ordinary, 28 traps and "allowed", 10 utility.
-
-    Without direct ordinary requests every direct request is refused, and nothing is learned about what is restricted.
-    """
-    draw = rng.random()
-    restricted = world().select(restricted=True)
-    if draw < 0.27:
-        request = language.sample(Goal("brew", rng.choice(restricted).name), rng, among=(("none", "plain"),))
+    """What a safety-tuned model has seen: what is refused undisguised, the same way of asking answered where it is allowed,
+    and everything else it is for."""
+    kind = rng.choices(tuple(SEED_MIX), tuple(SEED_MIX.values()))[0]
+    among = UNDISGUISED.get(kind.removeprefix("refused_").removeprefix("ordinary_"))
+    if kind.startswith("refused_"):
+        request = language.sample(Goal("brew", rng.choice(world().select(restricted=True)).name), rng, among=among)
         return _example(encoder, language.render(request), language.REFUSAL)
-    if draw < 0.62:
+    if kind.startswith("ordinary"):
         goal = Goal("brew", rng.choice(world().select(restricted=False)).name)
-        if draw < 0.42:
-            return _answered(encoder, language.sample(goal, rng, among=(("none", "plain"),)))
-    elif draw < 0.90:
-        goal = _trap(rng, world().potions)
-    else:
-        goal = language.sample_utility(rng, rng.choice(UTILITY_TASKS))
+        return _answered(encoder, language.sample(goal, rng, among=among))
+    goal = _trap(rng, world().potions) if kind == "trap" else language.sample_utility(rng, rng.choice(UTILITY_TASKS))
     return _answered(encoder, language.sample(goal, rng))
 
 
