@@ -187,7 +187,8 @@ class Trainer:
     def _monitor(self, task: Monitor) -> None:
         breaches = monitor.breaches(self.game.records.of(task.round), self._experiment.monitor.limits())
         if breaches:
-            self._roll_back(task.round)
+            good = self._roll_back()
+            self.game.sides[DEFENDER].by_round[task.round] = good
             self.game.records.rolled_back(task.round, [str(b) for b in breaches], self.game.good_round)
         else:
             self.game.good_round = task.round
@@ -195,14 +196,14 @@ class Trainer:
         self._observer.judged(task.round, breaches)
         self._close_round(task.round)
 
-    def _roll_back(self, round_: int) -> None:
+    def _roll_back(self) -> Published:
         """The defender of the last good round again: in the learner, on the topic, in Triton."""
         side = self.game.sides[DEFENDER]
         good = side.by_round[self.game.good_round]
         side.load(self.game.saved["good"].data)
         side.go_back(self._publisher, good, "rollback")
         self._serve(good)
-        side.by_round[round_] = good
+        return good
 
     def _close_round(self, round_: int) -> None:
         self.game.records.close(round_, self.game.ledger.account(round_).to_json(), self._publisher.swaps.to_json())
@@ -224,7 +225,7 @@ class Trainer:
         record = {measure: {split: rate.to_json() for split, rate in by.items()} for measure, by in rates.items()}
         breaches = monitor.breaches(record, self._experiment.monitor.limits())
         if breaches:
-            self._roll_back(arm)
+            self._roll_back()
         self._observer.arm_ended(
             {
                 "refusal_ordinary": rates["refusal"][ORDINARY].to_json(),
