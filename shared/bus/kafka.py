@@ -28,10 +28,9 @@ from shared.topics import CATALOGUE, MIB, Topic
 # Enough for one bout with its answers, or several small messages, in one request.
 BATCH_BYTES = 256 * 1024
 FETCH_MAX_BYTES = 32 * MIB
-# A fetch returns with the first byte; this is only how long it stays open when nothing comes. Short in a group, because
-# commits and partitions that are resumed or newly assigned wait for the open fetch to come back.
-GROUP_FETCH_WAIT_MS = 100
-LOG_FETCH_WAIT_MS = 500
+# A fetch returns with the first byte; this is only how long it stays open when nothing comes. Short, because partitions
+# that are resumed or newly assigned, commits and questions for offsets wait for the open fetch to come back.
+FETCH_WAIT_MS = 100
 # An abandoned transaction holds back readers for at most this long.
 TRANSACTION_TIMEOUT_MS = 15_000
 RETRY_BACKOFF_MS = 50
@@ -102,13 +101,13 @@ class KafkaBus:
             # A rebalance is noticed with a heartbeat, so this is also how long the others wait for this member.
             heartbeat_interval_ms=min(HEARTBEAT_MS, session_ms // 3),
             max_poll_interval_ms=int(self._settings.max_poll_interval_s * 1000),
-            **self._consuming(client_id, GROUP_FETCH_WAIT_MS),
+            **self._consuming(client_id),
         )
         _partitions_of(client, topics)
         return _GroupConsumer(client, topics, on_revoked)
 
     def log_reader(self, topics: Sequence[str], *, client_id: str, start: Mapping[Place, int] | None = None) -> LogReader:
-        client = self._open(KafkaConsumer, group_id=None, **self._consuming(client_id, LOG_FETCH_WAIT_MS))
+        client = self._open(KafkaConsumer, group_id=None, **self._consuming(client_id))
         return _LogReader(client, _partitions_of(client, topics), start or {})
 
     def create_topics(self) -> list[str]:
@@ -182,7 +181,7 @@ class KafkaBus:
             "allow_auto_create_topics": False,
         }
 
-    def _consuming(self, client_id: str, fetch_wait_ms: int) -> dict[str, Any]:
+    def _consuming(self, client_id: str) -> dict[str, Any]:
         return {
             "client_id": client_id,
             "metrics_enabled": False,
@@ -190,7 +189,7 @@ class KafkaBus:
             "auto_offset_reset": "earliest",
             "enable_auto_commit": False,
             "fetch_min_bytes": 1,
-            "fetch_max_wait_ms": fetch_wait_ms,
+            "fetch_max_wait_ms": FETCH_WAIT_MS,
             "fetch_max_bytes": FETCH_MAX_BYTES,
             "max_partition_fetch_bytes": max(layout.max_message_bytes for layout in self._layouts.values()),
             "allow_auto_create_topics": False,
