@@ -82,7 +82,7 @@ SEED_MIX = {
     "trap": 25,
     "utility": 10,
 }
-UNDISGUISED = {"plain": (("none", "plain"),), "spelled": (("none", "spelled"),)}
+UNWRAPPED = {"plain": (("none", "plain"),), "spelled": (("none", "spelled"),)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +182,10 @@ def build_attacker(out_dir: Path, *, steps: int = 900, seed: int = 0, progress: 
 
 
 def seed_example(encoder: Encoder, rng: random.Random) -> Example:
-    """What a safety-tuned model has seen: what is refused undisguised, the same way of asking answered where it is allowed,
+    """What a safety-tuned model has seen: what is refused when nothing wraps it, the same way of asking answered where allowed,
     and everything else it is for."""
     kind = rng.choices(tuple(SEED_MIX), tuple(SEED_MIX.values()))[0]
-    among = UNDISGUISED.get(kind.removeprefix("refused_").removeprefix("ordinary_"))
+    among = UNWRAPPED.get(kind.removeprefix("refused_").removeprefix("ordinary_"))
     if kind.startswith("refused_"):
         request = language.sample(Goal("brew", rng.choice(world().select(restricted=True)).name), rng, among=among)
         return _example(encoder, language.render(request), language.REFUSAL)

@@ -25,16 +25,16 @@ KILL_TIMEOUT_S = 5.0
 # exec is not safe where threads run; forked twice, so that the program never meets a child that it does not know.
 _GUARDED = (
     "import os, signal, sys\n"
-    "ours = int(sys.argv[1])\n"
+    "guards = int(sys.argv[1])\n"
     "if os.fork() == 0:\n"
     "    if os.fork() == 0:\n"
     "        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):\n"
     "            signal.signal(number, signal.SIG_IGN)\n"
-    "        os.read(ours, 1)\n"
+    "        os.read(guards, 1)\n"
     "        os.killpg(0, signal.SIGKILL)\n"
     "    os._exit(0)\n"
     "os.wait()\n"
-    "os.close(ours)\n"
+    "os.close(guards)\n"
     "os.execvpe(sys.argv[2], sys.argv[2:], os.environ)\n"
 )
 
@@ -55,7 +55,7 @@ class Child:
     def __init__(self, command: Command) -> None:
         self.command = command
         command.log.parent.mkdir(parents=True, exist_ok=True)
-        guards, self._ours = os.pipe()
+        guards, ours = os.pipe()
         argv = [sys.executable, "-I", "-S", "-c", _GUARDED, str(guards), *command.argv]
         try:
             with command.log.open("ab") as log:
@@ -69,12 +69,12 @@ class Child:
                     pass_fds=(guards,),
                 )
         except BaseException:
-            os.close(self._ours)
+            os.close(ours)
             raise
         finally:
             os.close(guards)
         # The guard wakes when this closes: after the child's end, with this object, or with this process.
-        self._release = weakref.finalize(self, os.close, self._ours)
+        self._release = weakref.finalize(self, os.close, ours)
 
     @property
     def pid(self) -> int:
