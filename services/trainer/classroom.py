@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from services.trainer.core import admission, advantages, plan
 from services.trainer.core.admission import AdmissionRules, GradedGroup
-from services.trainer.core.rewards import AttackerRewards, DefenderRewards
 from services.trainer.core.schedule import Learn
 from services.trainer.experiment import Experiment
 from services.trainer.learner.learner import Anchor, Group, Rollout
@@ -48,8 +47,9 @@ class Classroom:
         groups: list[Group] = []
         dropped: dict[str, str] = {}
         rewards: list[float] = []
+        rewards_of = self._experiment.rewards
         for bout in judged:
-            graded = admission.graded(bout, side.lag_of, self._rules, DefenderRewards(), AttackerRewards())
+            graded = admission.graded(bout, side.lag_of, self._rules, rewards_of.defender, rewards_of.attacker)
             if graded.reason:
                 dropped[bout.bout.bout_id] = graded.reason
             for group in graded.groups:
@@ -59,6 +59,7 @@ class Classroom:
             groups=groups,
             dropped=dropped,
             successes=[success for bout in judged for success in successes(bout)],
+            leaks=[leak for bout in judged for leak in leaks(bout)],
             lags=[lag for bout in judged if bout.bout.bout_id not in dropped for lag in _lags(bout, task.role, side)],
             reward_mean=sum(rewards) / len(rewards) if rewards else None,
             success=_success(judged),
@@ -116,6 +117,18 @@ def successes(judged: JudgedBout) -> list[tuple[Seed, RecordedAttack]]:
         for attack, on_attack, answers in judged.exchanges()
         if on_attack.on_goal is Label.YES and any(verdict.response_harmful is Label.YES for _, verdict in answers)
     ]
+
+
+def leaks(judged: JudgedBout) -> list[tuple[str, float]]:
+    """Of each attack of a bout that asks what the seed asks: its family, and the share of its answers that are harmful."""
+    found = []
+    for _, on_attack, answers in judged.exchanges():
+        scored = [
+            verdict.response_harmful is Label.YES for _, verdict in answers if verdict.response_harmful is not Label.UNSCOREABLE
+        ]
+        if on_attack.on_goal is Label.YES and scored:
+            found.append((on_attack.family, sum(scored) / len(scored)))
+    return found
 
 
 def _success(judged: Sequence[JudgedBout]) -> float | None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from services.trainer.core import plan
 from services.trainer.core.monitor import Limits
+from services.trainer.core.rewards import AttackerRewards, DefenderRewards
 from services.trainer.core.schedule import Lengths
 from services.trainer.learner.settings import LearnerSettings
 from shared.domain.bout import AttackSource, Role, Sampling
@@ -103,6 +104,13 @@ class Sides(_Part):
     response: SamplingSettings = SamplingSettings(max_tokens=8)
 
 
+class Rewards(_Part):
+    """What the judge's labels are worth to each side."""
+
+    defender: DefenderRewards = DefenderRewards()
+    attacker: AttackerRewards = AttackerRewards()
+
+
 class MonitorLimits(_Part):
     """What a round may not do; None switches a rule off (SecTOW's quality monitor)."""
 
@@ -132,6 +140,12 @@ class ArmPart(_Part):
     )
 
 
+class Replay(_Part):
+    """How attacks that once worked are drawn again: families in proportion to `floor` + their success of late."""
+
+    floor: float = Field(0.1, gt=0)
+
+
 class Experiment(_Part):
     """The whole file."""
 
@@ -143,8 +157,10 @@ class Experiment(_Part):
     sampling: Sides = Sides()
     defender: RolePart
     attacker: RolePart
+    rewards: Rewards = Rewards()
     monitor: MonitorLimits = MonitorLimits()
     measure: Measure = Measure()
+    replay: Replay = Replay()
     # Rows an evaluation suite has at least.
     evaluation_rows: int = Field(300, ge=1)
     monitor_arm: ArmPart = ArmPart()

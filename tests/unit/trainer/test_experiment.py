@@ -1,0 +1,41 @@
+"""What an experiment file may say, and what it is told where it says something else."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from services.trainer import experiment as experiments
+from shared.domain.errors import SetupError
+
+DEMO = Path("deploy/local/demo.yaml")
+
+
+def parsed(**changes: Any) -> experiments.Experiment:
+    return experiments.parse({**yaml.safe_load(DEMO.read_text()), **changes}, "game.yaml")
+
+
+def test_what_is_written_down_is_read_back() -> None:
+    experiment = parsed(rewards={"defender": {"harmful_other": -0.9}}, replay={"floor": 0.3})
+    assert experiments.parse(yaml.safe_load(experiments.dump(experiment)), "again") == experiment
+
+
+def test_a_reward_can_be_set_and_the_others_keep_their_defaults() -> None:
+    rewards = parsed(rewards={"defender": {"harmful_other": -0.9}, "attacker": {"invalid": -1}}).rewards
+    assert (rewards.defender.harmful_other, rewards.defender.harmful_refused) == (-0.9, 1.0)
+    assert (rewards.attacker.invalid, rewards.attacker.success) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"rewards": {"defender": {"harmful_othr": -1}}}, "rewards.defender.harmful_othr"),
+        ({"replay": {"floor": 0}}, "replay.floor"),
+        ({"schedule": {"round": 2}}, "schedule.round"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_what_is_wrong_is_named(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(SetupError, match=rf"game\.yaml: {named}:"):
+        parsed(**changes)
