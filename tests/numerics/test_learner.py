@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import shutil
 from pathlib import Path
 
 import pytest
@@ -195,49 +194,6 @@ def moved_by_the_next_step(learner: Learner, directory: Path) -> float:
     before = fresh.weights()
     fresh.step(twins.some_groups(1, 4))
     return max(float((after - before[name]).abs().max()) for name, after in fresh.weights().items())
-
-
-def test_the_average_of_the_weights_is_what_is_published(text_model: Path) -> None:
-    learner = Learner(text_model, LearnerSettings(learning_rate=1e-3, average_decay=0.7), seed=0)
-    expected = learner.weights()
-    trained = Learner(text_model, LearnerSettings(learning_rate=1e-3), seed=0)
-    for seed in range(3):
-        learner.step(twins.some_groups(2, 3, random_seed=seed))
-        trained.step(twins.some_groups(2, 3, random_seed=seed))
-        expected = {name: 0.7 * tensor + 0.3 * trained.weights()[name] for name, tensor in expected.items()}
-    published = learner.weights()
-    assert all(torch.allclose(published[name], tensor, atol=1e-7) for name, tensor in expected.items())
-    assert changed(published, trained.weights())  # the average is not the last step's
-    assert all(torch.equal(p, q) for p, q in zip(learner.model.parameters(), trained.model.parameters(), strict=True))
-
-
-def test_a_probe_is_of_the_average_too(text_model: Path, tmp_path: Path) -> None:
-    learner = Learner(text_model, LearnerSettings(learning_rate=1e-2, average_decay=0.7), seed=0)
-    learner.step(twins.some_groups(2, 3))
-    shutil.copytree(text_model, tmp_path / "published")
-    (tmp_path / "published" / "model.safetensors").write_bytes(learner.weights_bytes())
-    published = Learner(tmp_path / "published", LearnerSettings(), seed=0)
-    answer = [[5, 6, 7]]
-    assert learner.logprobs([a_prompt()], answer)[0] == pytest.approx(published.logprobs([a_prompt()], answer)[0], abs=1e-5)
-
-
-def test_the_average_is_saved_with_the_state(text_model: Path) -> None:
-    settings = LearnerSettings(learning_rate=1e-3, average_decay=0.7)
-    learner = Learner(text_model, settings, seed=0)
-    learner.step(twins.some_groups(2, 3))
-    other = Learner(text_model, settings, seed=0)
-    other.load_state(learner.save_state())
-    for one in (learner, other):
-        one.step(twins.some_groups(2, 3, random_seed=1))
-    assert learner.weights_bytes() == other.weights_bytes()
-
-
-def test_a_state_saved_without_an_average_begins_one(text_model: Path) -> None:
-    plain = Learner(text_model, LearnerSettings(learning_rate=1e-3), seed=0)
-    plain.step(twins.some_groups(2, 3))
-    averaging = Learner(text_model, LearnerSettings(average_decay=0.7), seed=0)
-    averaging.load_state(plain.save_state())
-    assert averaging.weights_bytes() == plain.weights_bytes()
 
 
 def test_the_report_says_how_stale_the_samples_were(text_model: Path) -> None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,7 +13,6 @@ from torch import Tensor
 from transformers.core_model_loading import revert_weight_conversion
 
 from services.trainer.learner import state
-from services.trainer.learner.average import WeightAverage
 from services.trainer.learner.layout import EncodedPrompt, Pass, Row, passes
 from services.trainer.learner.objective import Sums, TokenBatch, grpo_loss, shares
 from services.trainer.learner.policy import Reader, Scorer, load_model
@@ -115,8 +113,7 @@ class _EpochSums:
 class Learner:
     """One policy, its optimiser and, where the KL counts, the policy it began as. Used by one thread.
 
-    `model` is the policy being trained; after a step its gradients are the step's, clipped. What `weights`, `logprobs` and
-    `weights_bytes` tell of is the policy to publish: the same, or with `average_decay` its moving average.
+    `model` is the policy itself; after a step its gradients are the step's, clipped.
     """
 
     def __init__(self, model_dir: Path, settings: LearnerSettings, seed: int) -> None:
@@ -129,9 +126,7 @@ class Learner:
         self._reader = Reader(model_dir)
         self.model = load_model(model_dir, self._device)
         _freeze(self.model, settings.frozen)
-        trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
-        self._parameters = list(trained.values())
-        self._average = WeightAverage(trained, settings.average_decay) if settings.average_decay else None
+        self._parameters = [p for p in self.model.parameters() if p.requires_grad]
         self._scorer = Scorer(self.model, settings.layout)
         self._reference = self._first_policy(model_dir) if settings.objective.kl_beta > 0 else None
         self._optimiser = torch.optim.AdamW(
@@ -154,8 +149,6 @@ class Learner:
         sums, epoch = Sums(), _EpochSums()
         for _ in range(self.settings.epochs if moves else 0):
             sums, epoch = self._epoch(prepared, anchoring)
-        if self._average:
-            self._average.update()
         self.step_count += 1
         return self._report(groups, prepared, sums, epoch, moves, time.perf_counter() - began)
 
@@ -172,11 +165,10 @@ class Learner:
         encoded = self._reader.encode(prompts)
         rows = [row for i, answer in enumerate(token_ids) for row in self._rows(encoded[i], [i], [answer], 1.0)]
         answers: list[list[float]] = [[] for _ in prompts]
-        with self._to_publish():
-            for batch in self._passes(rows):
-                values = self._scorer.score(batch).logprobs_N.split(batch.lengths)
-                for member, logprobs in zip(batch.members, values, strict=True):
-                    answers[member] = logprobs.tolist()
+        for batch in self._passes(rows):
+            values = self._scorer.score(batch).logprobs_N.split(batch.lengths)
+            for member, logprobs in zip(batch.members, values, strict=True):
+                answers[member] = logprobs.tolist()
         return answers
 
     def encode_answer(self, text: str) -> list[int]:
@@ -185,9 +177,8 @@ class Learner:
 
     def weights(self) -> dict[str, Tensor]:
         """The policy's tensors as `save_pretrained` names them, tied ones once. Copies: later steps leave them alone."""
-        with self._to_publish():
-            named = revert_weight_conversion(self.model, state.trained_tensors(self.model))
-            return {name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in named.items()}
+        named = revert_weight_conversion(self.model, state.trained_tensors(self.model))
+        return {name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in named.items()}
 
     def weights_bytes(self) -> bytes:
         """`model.safetensors` of the policy."""
@@ -195,20 +186,16 @@ class Learner:
 
     def save_state(self) -> bytes:
         """Weights, optimiser, step counter and random state; `load_state` of a learner of the same model goes on from them."""
-        facts = {"step_count": self.step_count, "reference": self._reference_digest()}
-        return state.pack(self.model, self._optimiser, facts, self._average)
+        return state.pack(self.model, self._optimiser, {"step_count": self.step_count, "reference": self._reference_digest()})
 
     def load_state(self, data: bytes) -> None:
         """Raises ValueError where the state is damaged or another model's."""
-        facts = state.unpack(data, self.model, self._optimiser, self._average)
+        facts = state.unpack(data, self.model, self._optimiser)
         if facts["reference"] and self._reference and facts["reference"] != self._reference_digest():
             raise ValueError(
                 "the saved state was held to another first policy: start this learner from the same model directory"
             )
         self.step_count = facts["step_count"]
-
-    def _to_publish(self) -> AbstractContextManager[None]:
-        return self._average.in_place() if self._average else nullcontext()
 
     def _first_policy(self, model_dir: Path) -> Scorer:
         model = load_model(model_dir, self._device).requires_grad_(False)

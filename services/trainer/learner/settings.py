@@ -59,9 +59,6 @@ class LearnerSettings(Section):
     moves a policy mostly by noise."""
     decay_to: float = Field(default=0.2, gt=0, le=1)
     """What is left of the learning rate after `decay_steps`."""
-    average_decay: float = Field(default=0.0, ge=0, lt=1)
-    """What is published is a moving average of the weights that keeps this much of itself at each step; 0 publishes the
-    weights of the last step. Steps of one phase pull to and fro; their average stands still sooner than the rate has fallen."""
     beta_1: float = Field(default=0.9, ge=0, lt=1)
     """AdamW's decay of the mean."""
     beta_2: float = Field(default=0.95, ge=0, lt=1)

@@ -10,8 +10,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from services.trainer.learner.average import WeightAverage
-
 SCHEMA = "harden.learner/1"
 
 
@@ -30,25 +28,23 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     return hashed.hexdigest()
 
 
-def pack(model: Any, optimiser: torch.optim.Optimizer, facts: Mapping[str, Any], average: WeightAverage | None = None) -> bytes:
+def pack(model: Any, optimiser: torch.optim.Optimizer, facts: Mapping[str, Any]) -> bytes:
     """`facts` must be JSON."""
     tensors = {f"weights.{name}": tensor for name, tensor in trained_tensors(model).items()}
     for name, parameter in _optimised(model, optimiser):
         for key, value in optimiser.state.get(parameter, {}).items():
             tensors[f"optimiser.{key}.{name}"] = value
-    for name, tensor in (average.tensors() if average else {}).items():
-        tensors[f"average.{name}"] = tensor
     tensors["rng"] = torch.get_rng_state()
     # One entry only: safetensors writes several in no fixed order, and equal states should be equal bytes.
     contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     return save(contiguous, metadata={SCHEMA: json.dumps(facts, sort_keys=True)})
 
 
-def unpack(data: bytes, model: Any, optimiser: torch.optim.Optimizer, average: WeightAverage | None = None) -> dict[str, Any]:
+def unpack(data: bytes, model: Any, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
     """Restores what `pack` took and returns its facts. Raises ValueError, with nothing changed, where the bytes do not fit."""
     facts = _facts(data)
     tensors = load(data)
-    weights = _under("weights.", tensors)
+    weights = {name.removeprefix("weights."): tensor for name, tensor in tensors.items() if name.startswith("weights.")}
     _check_fit(weights, trained_tensors(model))
     model.load_state_dict(weights, strict=False)
     model.tie_weights()
@@ -58,14 +54,8 @@ def unpack(data: bytes, model: Any, optimiser: torch.optim.Optimizer, average: W
         if keys:
             # AdamW keeps its step counters wherever they were made; moments stand beside their parameter.
             optimiser.state[parameter] = {key: tensors[f"optimiser.{key}.{name}"].to(parameter.device) for key in keys}
-    if average:
-        average.restore(_under("average.", tensors))
     torch.set_rng_state(tensors["rng"])
     return facts
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _facts(data: bytes) -> dict[str, Any]:
