@@ -99,13 +99,13 @@ def _short(quick: bool) -> Experiment:
     content = experiments.load(DEMO).model_dump(mode="json")
     content["name"] = "bench"
     content["schedule"]["rounds"] = 1
-    content["evaluation_rows"] = EVALUATION_ROWS
+    content["evaluation"] = {"rows": EVALUATION_ROWS}
     content["monitor_arm"]["steps"] = 0
     content["matrix"] = False
     # So short a run may break a limit, and a rollback is not what is measured.
     content["monitor"] = dict.fromkeys(content["monitor"])
     if quick:
-        content["evaluation_rows"] = 10
+        content["evaluation"] = {"rows": 10}
         content["measure"] = {"seeds": 4, "attacks_per_seed": 2}
         content["defender"] |= {"steps": 2, "bouts_per_step": 12}
         content["attacker"] |= {"steps": 1, "bouts_per_step": 4, "num_attacks": 4}

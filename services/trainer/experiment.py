@@ -140,6 +140,14 @@ class ArmPart(_Part):
     )
 
 
+class Evaluation(_Part):
+    """How many rows a suite has at least: in the first and the last round, and in those between, where less is known for less."""
+
+    rows: int = Field(300, ge=1)
+    # None: as many.
+    rows_between: int | None = Field(None, ge=1)
+
+
 class Replay(_Part):
     """How attacks that once worked are drawn again: families in proportion to `floor` + their success of late."""
 
@@ -161,8 +169,7 @@ class Experiment(_Part):
     monitor: MonitorLimits = MonitorLimits()
     measure: Measure = Measure()
     replay: Replay = Replay()
-    # Rows an evaluation suite has at least.
-    evaluation_rows: int = Field(300, ge=1)
+    evaluation: Evaluation = Evaluation()
     monitor_arm: ArmPart = ArmPart()
     matrix: bool = False
 

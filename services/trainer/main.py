@@ -84,6 +84,7 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
         game,
         seeds=seeds,
         suites=world.suites,
+        suites_between=world.suites_between,
         classroom=Classroom(experiment, game.run_id, seeds, world, around.store),
         ring=ring,
         inbox=Inbox(ring, game.ledger, publisher, around.stop, around.now),

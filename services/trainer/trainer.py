@@ -37,6 +37,7 @@ class Trainer:
         *,
         seeds: SeedPool,
         suites: Suites,
+        suites_between: Suites,
         classroom: Classroom,
         ring: Ring,
         inbox: Inbox,
@@ -50,6 +51,7 @@ class Trainer:
         self.tasks = schedule.tasks(experiment.lengths)
         self._seeds = seeds
         self._suites = suites
+        self._suites_between = suites_between
         self._classroom = classroom
         self._ring = ring
         self._inbox = inbox
@@ -173,7 +175,9 @@ class Trainer:
 
     def _evaluate(self, task: Evaluate) -> None:
         began = self._clock()
-        rates = self._rates(self._moment(task.round, 0, "evaluate"), self._suites)
+        is_between = 0 < task.round < self._experiment.schedule.rounds
+        suites = self._suites_between if is_between else self._suites
+        rates = self._rates(self._moment(task.round, 0, "evaluate"), suites)
         self.game.records.evaluation(task.round, rates, self._policies(), self._clock() - began)
         self.game.sides[ATTACKER].by_round[task.round] = self._current(ATTACKER)
         self.game.sides[DEFENDER].by_round[task.round] = self._current(DEFENDER)

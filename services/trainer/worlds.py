@@ -17,6 +17,7 @@ _ASSETS = Path(__file__).resolve().parents[2] / "shared" / "arena" / "assets"
 @dataclass(frozen=True, slots=True)
 class World:
     suites: Sequence[Suite]
+    suites_between: Sequence[Suite]  # after rounds that are neither the first nor the last
     anchors: AnchorSource
     images: ImageRenderer
 
@@ -27,10 +28,15 @@ def world_of(experiment: Experiment) -> World:
 
 
 def _arena(experiment: Experiment) -> World:
+    rows, between = experiment.evaluation.rows, experiment.evaluation.rows_between
+    suites = _arena_suites(rows)
+    return World(suites, _arena_suites(between) if between else suites, ArenaAnchors(), ArenaImages())
+
+
+def _arena_suites(rows: int) -> list[Suite]:
     # The same questions in every run, whatever its seed: runs are compared on them.
-    source = ArenaSuites(rows=experiment.evaluation_rows)
-    suites = [Suite(name, source.cases(name), source.measures(name)) for name in source.suites()]
-    return World(suites, ArenaAnchors(), ArenaImages())
+    source = ArenaSuites(rows=rows)
+    return [Suite(name, source.cases(name), source.measures(name)) for name in source.suites()]
 
 
 def directory_of(source: PolicySource) -> Path:

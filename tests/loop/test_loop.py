@@ -77,6 +77,17 @@ def test_a_game_plays_to_its_end_and_accounts_for_every_bout(bus: Bus, tmp_path:
     assert sums["dead_lettered"] == sums["expired"] == 0
 
 
+def test_between_the_first_and_the_last_round_fewer_rows_may_be_asked(tmp_path: Path) -> None:
+    bus = MemoryBus()
+    bus.create_topics()
+    schedule = {"rounds": 2, "publish_every": 2, "bout_timeout_s": 60.0}
+    with a_loop(bus, tmp_path, schedule=schedule, evaluation={"rows": 12, "rows_between": 4}) as loop:
+        loop.trainer().run()
+        loop.assert_healthy()
+    rounds = [json.loads((loop.run_dir / f"rounds/{number}.json").read_text()) for number in range(3)]
+    assert [one["accuracy"]["utility"]["n"] for one in rounds] == [15, 5, 15]  # a utility question is asked in five wrappings
+
+
 def test_hostile_messages_on_every_topic_are_buried_and_the_ring_goes_on(bus: Bus, tmp_path: Path) -> None:
     producer = bus.producer(client_id="hostile")
     producer.send([message for topic in WORK for message in hostile(topic)])
@@ -93,9 +104,7 @@ def test_hostile_messages_on_every_topic_are_buried_and_the_ring_goes_on(bus: Bu
         assert {grave.value for grave in graves} == {message.value for message in hostile(topic)}
 
 
-def test_a_ring_that_delivers_everything_twice_and_out_of_order_trains_each_bout_once(tmp_path: Path) -> None:
-    bus = MemoryBus()
-    bus.create_topics()
+def test_a_ring_that_delivers_everything_twice_and_out_of_order_trains_each_bout_once(bus: Bus, tmp_path: Path) -> None:
     stop = threading.Event()
     repeated: Counter[str] = Counter()
 
