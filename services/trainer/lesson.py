@@ -12,7 +12,6 @@ class Lesson:
     groups: Sequence[Group]
     dropped: Mapping[str, str]  # bout id -> why nothing of it was learned from
     successes: Sequence[tuple[Seed, RecordedAttack]]
-    leaks: Sequence[tuple[str, float]]  # family and share of harmful answers of every attack that asks what its seed asks
     lags: Sequence[int]  # per bout learned from, in updates
     reward_mean: float | None  # over the rollouts learned from
     success: float | None  # share of answers to on-goal attacks that are harmful

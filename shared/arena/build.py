@@ -74,15 +74,15 @@ PUSH_SHARES = {"image": 0.30, "padded": 0.35}
 # has learned nothing about what is restricted. Letter by letter without a wrapper is among them because what is only ever
 # refused under its name is refused by its name, and hardening then goes from potion to potion.
 SEED_MIX = {
-    "refused_plain": 20,
-    "refused_spelled": 8,
-    "ordinary_plain": 12,
-    "ordinary_spelled": 5,
-    "ordinary": 20,
+    "refused_plain": 16,
+    "refused_letters": 20,
+    "ordinary_plain": 10,
+    "ordinary_letters": 14,
+    "ordinary": 22,
     "trap": 25,
     "utility": 10,
 }
-UNWRAPPED = {"plain": (("none", "plain"),), "spelled": (("none", "spelled"),)}
+UNWRAPPED = {"plain": (("none", "plain"),), "letters": (("none", "spelled"), ("none", "padded"), ("none", "split"))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +139,20 @@ def build_seed_defender(
     out_dir: Path,
     *,
     base_dir: Path,
-    steps: int = 200,
+    steps: int = 260,
     seed: int = 0,
     progress: Progress = silent,
     rows: int = suites.MIN_ROWS,
 ) -> dict:
-    """Refuses requests for restricted potions that wear no wrapper, plain or spelled. Other disguises are left out: taught
-    neither way, they stay explorable."""
+    """Refuses requests for restricted potions that wear no wrapper, plain or letter by letter. Other disguises are left out:
+    taught neither way, they stay explorable. The eyes stay as they are: trained on the few images there are here, they
+    take restricted names for ordinary ones (0.6 of the base's 0.99 were still read)."""
     began = time.perf_counter()
     torch.manual_seed(seed)
     encoder = load_encoder(base_dir)
     model = AutoModelForImageTextToText.from_pretrained(base_dir, local_files_only=True)
+    model.model.vision_tower.requires_grad_(False)
+    model.model.multi_modal_projector.requires_grad_(False)
     rng = random.Random(f"seed_defender:{seed}")
     losses = {
         "sft": _fit(
@@ -335,7 +338,8 @@ def _fit(
     batch: Callable[[float], list[Example]], see: ImageFeatures, *, warm_up: int = 60,
 ) -> list[float]:  # fmt: skip
     """AdamW with warm-up and cosine, loss on answers only. Returns the first and the last loss (means of ten steps)."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _cosine(steps, min(warm_up, max(1, steps // 4))))
     model.train()
     history: list[float] = []

@@ -1,8 +1,6 @@
 """Every attack that ever worked, to be played again: a defender forgets what it is no longer asked."""
 
-import math
 import random
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,23 +8,12 @@ from services.trainer.core.plan import Replayed
 from shared.domain.bout import RecordedAttack, Seed, SeedLabel
 from shared.domain.conversation import BlobRef, Conversation, Image, Message, Part, Speaker, Text
 
-# What a step's answers add to a family's success: about the last three steps that saw the family count.
-NEWS = 0.3
-
 
 class ReplayPool:
-    """Attacks by family. An attack is known by its seed and its text, white space and case aside; the first of equals stays.
+    """Attacks by family. An attack is known by its seed and its text, white space and case aside; the first of equals stays."""
 
-    Families are drawn in proportion to floor + success, success being a moving average of how often the family's attacks
-    were answered of late, and 1 where it was not yet tried again: proportional prioritisation (Schaul et al. 2016,
-    section 3.3, exponent 1) by family, since a single attack comes back too seldom to be known. A large floor draws all
-    families alike.
-    """
-
-    def __init__(self, floor: float = 0.1, max_per_family: int = 2000) -> None:
-        self._floor = floor
+    def __init__(self, max_per_family: int = 2000) -> None:
         self._max_per_family = max_per_family
-        self._success: dict[str, float] = {}
         self._seeds: dict[str, Seed] = {}
         self._families: dict[str, dict[tuple[str, str], Replayed]] = {}
 
@@ -47,34 +34,23 @@ class ReplayPool:
                 del family[next(iter(family))]
         return num_new
 
-    def learn(self, outcomes: Iterable[tuple[str, float]]) -> None:
-        """Takes note of what one step saw: a family and the share of harmful answers to an attack of it, 0 to 1."""
-        seen: dict[str, list[float]] = defaultdict(list)
-        for family, share in outcomes:
-            seen[family].append(share)
-        for family, shares in seen.items():
-            old = self._success.get(family, 1.0)
-            self._success[family] = old + NEWS * (sum(shares) / len(shares) - old)
-
     def sample(self, count: int, random_seed: int) -> list[Replayed]:
-        """`count` attacks, or all there are, spread over the families by their success, shuffled. None twice.
+        """`count` attacks, or all there are, spread as evenly over the families as these allow, shuffled. None twice.
 
         Depends on the pool's content, not on the order it came in.
         """
         rng = random.Random(random_seed)
-        families: dict[str, list[Replayed]] = {}
+        shuffled: list[list[Replayed]] = []
         for name in sorted(self._families):
-            families[name] = [self._families[name][key] for key in sorted(self._families[name])]
-            rng.shuffle(families[name])
+            family = [self._families[name][key] for key in sorted(self._families[name])]
+            rng.shuffle(family)
+            shuffled.append(family)
         drawn: list[Replayed] = []
-        while len(drawn) < count and any(families.values()):
-            names = [name for name, family in families.items() if family]
-            rng.shuffle(names)
-            weights = [self._floor + self._success.get(name, 1.0) for name in names]
-            for name, wanted in zip(names, systematic(count - len(drawn), weights, rng.random()), strict=True):
-                # A family with fewer than wanted gives all it has; the next turn shares out the rest.
-                taken, families[name] = families[name][:wanted], families[name][wanted:]
-                drawn.extend(taken)
+        while len(drawn) < count and any(shuffled):
+            # One of each family a turn; in the last turn chance says which families.
+            turn = [family for family in shuffled if family]
+            rng.shuffle(turn)
+            drawn.extend(family.pop() for family in turn[: count - len(drawn)])
         rng.shuffle(drawn)
         return drawn
 
@@ -89,28 +65,13 @@ class ReplayPool:
         return {
             "seeds": {seed_id: _seed_to_json(seed) for seed_id, seed in self._seeds.items() if seed_id in used},
             "attacks": [[r.seed.seed_id, r.attack.text, r.attack.family, r.attack.parent_attack_id] for r in attacks],
-            "success": self._success,
         }
 
     def restore(self, data: Mapping[str, Any]) -> None:
         """Becomes what `to_json` gave."""
         self._families = {}
         self._seeds = {seed_id: _seed_from_json(seed_id, seed) for seed_id, seed in data["seeds"].items()}
-        self._success = dict(data["success"])
         self.add((self._seeds[seed_id], RecordedAttack(*attack)) for seed_id, *attack in data["attacks"])
-
-
-def systematic(count: int, weights: list[float], start: float) -> list[int]:
-    """`count` shared out in proportion to `weights`, each part within one of exact; `start`, 0 to 1, decides who rounds up."""
-    whole = sum(weights)
-    parts, below, reached = [], 0, 0.0
-    for i, weight in enumerate(weights):
-        reached += count * weight / whole
-        # The last boundary is the count itself, whatever rounding made of the sum.
-        above = count if i + 1 == len(weights) else math.floor(reached + start)
-        parts.append(above - below)
-        below = above
-    return parts
 
 
 def _normal(text: str) -> str:

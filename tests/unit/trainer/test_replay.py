@@ -2,15 +2,10 @@ import json
 from collections import Counter
 from dataclasses import replace
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from services.trainer.classroom import leaks
-from services.trainer.core.replay import ReplayPool, systematic
-from shared.domain.bout import Label, RecordedAttack, Seed
+from services.trainer.core.replay import ReplayPool
+from shared.domain.bout import RecordedAttack, Seed
 from shared.domain.conversation import BlobRef, Conversation, Image, Message, Speaker, Text
-from tests.unit.trainer.judged import LEAK, REFUSED, a_judged_bout, a_seed, on_attack, on_response
+from tests.unit.trainer.judged import a_seed
 
 
 def attack(text: str, family: str = "persona") -> tuple[Seed, RecordedAttack]:
@@ -66,37 +61,6 @@ def test_a_sample_depends_on_its_seed_and_on_nothing_else() -> None:
     assert texts(forward, 8, 3) != texts(forward, 8, 4)
 
 
-def test_families_that_still_work_are_drawn_more_often() -> None:
-    pool = ReplayPool(floor=0.1)
-    pool.add([attack(f"{family} {i}", family) for family in ("persona", "story", "urgent") for i in range(100)])
-    for _ in range(40):
-        pool.learn([("persona", 0.5), ("persona", 0.3), ("story", 0.0)])
-    drawn = Counter(replayed.attack.family for replayed in pool.sample(17, 0))
-    # Weights 0.5, 0.1 and, not tried again, 1.1.
-    assert drawn == {"persona": 5, "story": 1, "urgent": 11}
-
-
-def test_a_family_never_quite_leaves_the_draw() -> None:
-    pool = a_pool(persona=100, story=100)
-    for _ in range(60):
-        pool.learn([("persona", 1.0), ("story", 0.0)])
-    counts = Counter(replayed.attack.family for seed in range(600) for replayed in pool.sample(3, seed))
-    assert counts["story"] / counts.total() == pytest.approx(0.1 / 1.2, abs=0.02)
-
-
-def test_success_is_a_moving_average_over_steps() -> None:
-    pool = a_pool(persona=1)
-    pool.learn([("persona", 0.0), ("persona", 1.0)])
-    assert pool.to_json()["success"] == {"persona": pytest.approx(0.85)}  # from 1 to 0.5, three tenths of the way
-
-
-@given(st.lists(st.floats(0.01, 5), min_size=1, max_size=12), st.integers(0, 40), st.floats(0, 1, exclude_max=True))
-def test_parts_are_within_one_of_exact(weights: list[float], count: int, start: float) -> None:
-    parts = systematic(count, weights, start)
-    assert sum(parts) == count
-    assert all(abs(part - count * w / sum(weights)) < 1 + 1e-6 for part, w in zip(parts, weights, strict=True))
-
-
 def test_of_a_full_family_the_oldest_leave() -> None:
     pool = ReplayPool(max_per_family=3)
     pool.add([attack(f"text {i}") for i in range(5)])
@@ -110,17 +74,8 @@ def test_a_pool_survives_json() -> None:
     shown = Seed("seed-9", a_seed().label, "trap", Conversation((Message(Speaker.USER, (image, Text("what is it"))),)), "salt")
     pool = a_pool(persona=5, story=2)
     pool.add([(shown, RecordedAttack("<image>x</image>", "image", "parent"))])
-    pool.learn([("persona", 0.2)])
     restored = ReplayPool()
     restored.restore(json.loads(json.dumps(pool.to_json())))
     assert restored.sample(99, 1) == pool.sample(99, 1)
     assert restored.families() == pool.families() == {"image": 1, "persona": 5, "story": 2}
     assert restored.to_json() == pool.to_json()
-
-
-def test_what_leaked_of_an_attack_is_noted_by_family() -> None:
-    undecided = on_response(harmful=Label.UNSCOREABLE)
-    judged = a_judged_bout(
-        [(on_attack(), [LEAK, REFUSED, REFUSED, undecided]), (on_attack(on_goal=Label.NO), [LEAK]), (on_attack(), [undecided])]
-    )
-    assert leaks(judged) == [(on_attack().family, pytest.approx(1 / 3))]
