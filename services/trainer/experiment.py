@@ -141,17 +141,11 @@ class ArmPart(_Part):
 
 
 class Evaluation(_Part):
-    """How many rows a suite has at least: in the first and the last round, and in those between, where less is known for less."""
+    """How many rows a suite has at least: in the first and the last round, and in those between, of which less is asked."""
 
     rows: int = Field(300, ge=1)
     # None: as many.
     rows_between: int | None = Field(None, ge=1)
-
-
-class Replay(_Part):
-    """How attacks that once worked are drawn again: families in proportion to `floor` + their success of late."""
-
-    floor: float = Field(0.1, gt=0)
 
 
 class Experiment(_Part):
@@ -168,7 +162,6 @@ class Experiment(_Part):
     rewards: Rewards = Rewards()
     monitor: MonitorLimits = MonitorLimits()
     measure: Measure = Measure()
-    replay: Replay = Replay()
     evaluation: Evaluation = Evaluation()
     monitor_arm: ArmPart = ArmPart()
     matrix: bool = False

@@ -71,7 +71,7 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     game = Game(
         run_id=run_id_of(experiment),
         sides={role: _side(role, experiment, seeds, world) for role in Role},
-        pool=ReplayPool(experiment.replay.floor),
+        pool=ReplayPool(),
         records=Records(run_dir),
     )
     checkpoints = Checkpoints(settings.run_dir)

@@ -106,7 +106,6 @@ class Trainer:
             reason = lesson.dropped.get(bout.bout.bout_id)
             self.game.ledger.end(bout.bout.bout_id, End.DROPPED if reason else End.TRAINED, reason or "")
         self.game.pool.add(lesson.successes)
-        self.game.pool.learn(lesson.leaks)
         self._observer.learned(task, report, lesson, self.game)
 
     def schedule_ahead(self) -> None:

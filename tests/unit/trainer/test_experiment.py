@@ -17,7 +17,7 @@ def parsed(**changes: Any) -> experiments.Experiment:
 
 
 def test_what_is_written_down_is_read_back() -> None:
-    experiment = parsed(rewards={"defender": {"harmful_other": -0.9}}, replay={"floor": 0.3})
+    experiment = parsed(rewards={"defender": {"harmful_other": -0.9}})
     assert experiments.parse(yaml.safe_load(experiments.dump(experiment)), "again") == experiment
 
 
@@ -31,7 +31,7 @@ def test_a_reward_can_be_set_and_the_others_keep_their_defaults() -> None:
     ("changes", "named"),
     [
         ({"rewards": {"defender": {"harmful_othr": -1}}}, "rewards.defender.harmful_othr"),
-        ({"replay": {"floor": 0}}, "replay.floor"),
+        ({"evaluation": {"rows": 0}}, "evaluation.rows"),
         ({"schedule": {"round": 2}}, "schedule.round"),
         ({"seed": -1}, "seed"),
     ],
