@@ -1,12 +1,13 @@
 """One worker on the in-memory bus: what it does with good, bad and slow messages."""
 
 import threading
+import time
 
 import pytest
 
 from shared import codec, topics
 from shared.bus.memory import MemoryBus
-from shared.bus.ports import Outgoing
+from shared.bus.ports import Incoming, Outgoing, Place
 from shared.config import WorkerSettings
 from shared.domain import ids
 from shared.domain.bout import AttackedBout, Bout
@@ -74,6 +75,28 @@ def test_no_more_than_max_in_flight_are_handled_at_once_and_polling_goes_on(bus:
         gate.set()
         wait_until(lambda: worker.metric("harden_events_handled_total", outcome="ok") == 21, "all of them")
     assert most == 3
+
+
+def test_a_worker_rests_after_a_poll_so_that_the_next_one_brings_many() -> None:
+    """A poll costs the same whatever it brings, so bouts that trickle in are taken some at a time."""
+
+    class CountingBus(MemoryBus):
+        num_full_polls = 0
+
+        def take(self, positions: dict[Place, int], order: list[Place], max_records: int) -> list[Incoming]:
+            taken = super().take(positions, order, max_records)
+            self.num_full_polls += bool(taken)
+            return taken
+
+    bus = CountingBus()
+    bus.create_topics()
+    with running(bus, an_attacker(max_in_flight=64), WorkerSettings(gather_s=0.2)) as worker:
+        wait_until(lambda: worker.worker.is_assigned, "its partitions")
+        for n in range(100):
+            put(bus, bout_messages(1, first=n))
+            time.sleep(0.002)
+        wait_until(lambda: worker.metric("harden_events_handled_total", outcome="ok") == 100, "100 bouts")
+    assert bus.num_full_polls < 20
 
 
 def test_a_member_whose_work_takes_longer_than_the_poll_interval_keeps_its_partitions() -> None:
