@@ -59,6 +59,7 @@ export UV_NO_PROGRESS=1 VIRTUAL_ENV=$PWD/.venv
 rm -f "$CACHE/python-run" "$CACHE/python-dev"
 [ ! -e .venv/bin/harden ] || is_whole || rm -rf .venv
 [ -x .venv/bin/python ] || quietly "making .venv with $PYTHON" "$UV" venv -q --python "$PYTHON" .venv
-quietly "installing the Python packages of $LOCK (a few GB the first time)" "$UV" pip sync -q --require-hashes "$LOCK"
+# Compiled here, once, by every core: the processes of a ring would all compile the same files while they start.
+quietly "installing the Python packages of $LOCK (a few GB the first time)" "$UV" pip sync -q --compile-bytecode --require-hashes "$LOCK"
 quietly "installing harden itself, editable" "$UV" pip install -q --no-build-isolation --no-deps -e .
 mark_done "python-$STAGE" "$LOCK" pyproject.toml
