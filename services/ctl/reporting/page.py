@@ -1,10 +1,10 @@
 """Draws a report as one self-contained page: no scripts, no fonts, no requests. Everything it shows is escaped text."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
 from services.ctl.reporting import plots
@@ -46,7 +46,9 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, interval=interval, number=number, about=about, short=short, cell=cell)
+    environment.filters.update(
+        percent=percent, interval=interval, number=number, about=about, short=short, cell=cell, sizes=sizes
+    )
     rounds = report.rounds
     return environment.get_template("page.html.j2").render(
         report=report,
@@ -196,6 +198,12 @@ def percent(rate: Rate | float | None) -> str:
 
 def interval(rate: Rate | None) -> str:
     return "" if rate is None else f"{100 * rate.low:.0f}–{100 * rate.high:.0f}%"
+
+
+def sizes(rates: Iterable[Rate | Undefined]) -> str:
+    """How many rows stand behind the rates of a line: one number, or the fewest and the most where rounds differ."""
+    counts = {rate.n for rate in rates if isinstance(rate, Rate)}
+    return "–".join(str(n) for n in sorted({min(counts), max(counts)})) if counts else ""
 
 
 def number(value: float | None, unit: str = "") -> str:

@@ -106,6 +106,13 @@ def test_an_attack_is_text_on_the_page_and_hidden_until_opened(tmp_path: Path) -
     assert "<details open" not in page
 
 
+def test_the_page_says_where_rounds_were_asked_differently_much(tmp_path: Path) -> None:
+    fewer = {"ordinary": {"k": 45, "n": 90, "rate": 0.5, "low": 0.4, "high": 0.6}}
+    page = render(gather(write_run(tmp_path / "run", [a_round(0), a_round(1, accuracy=fewer), a_round(2)])))
+    assert "<td>90–200</td></tr>" in page
+    assert "<td>200</td></tr>" in page  # the other tables
+
+
 def test_the_page_shows_a_sum_that_does_not_add_up(tmp_path: Path) -> None:
     off = a_round(1, bouts={"scheduled": 10, "trained": 7, "dropped": {}, "dead_lettered": 0, "expired": 0})
     assert "<td>NO</td>" in render(gather(write_run(tmp_path / "run", [a_round(0), off])))
