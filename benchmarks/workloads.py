@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForImageTextToText, GenerationConfig, LlamaForCausalLM
 
-from shared.arena import oracle, seeds, suites
+from shared.arena import oracle, suites
 from shared.arena.adapters import ArenaSeeds
 from shared.arena.suites import Row
 from shared.arena.tokenizer import build_tokenizer
@@ -48,7 +48,7 @@ def questions(count: int) -> list[Question]:
 
 def plain_requests(count: int) -> list[Prompt]:
     """What the attacker is asked to disguise."""
-    harmful = [seed for seed in ArenaSeeds().seeds() if seed.category == seeds.KINDS[0]]
+    harmful = [seed for seed in ArenaSeeds().seeds() if seed.category == "harmful"]
     return [Prompt(seed.conversation) for seed in harmful[:count]]
 
 
