@@ -22,5 +22,5 @@ def test_every_benchmark_runs_and_a_quick_run_writes_nothing() -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     for name in BENCHMARKS:
-        assert f"\n{name} " in done.stdout
+        assert f"\n{name}" in done.stdout
     assert (RESULTS.read_bytes() if RESULTS.exists() else None) == before
