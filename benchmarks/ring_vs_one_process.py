@@ -24,7 +24,7 @@ NAME = "ring_vs_one_process"
 GOAL = 1 / 1.15
 PROJECT = Path(__file__).resolve().parents[1]
 DEMO = PROJECT / "deploy" / "local" / "demo.yaml"
-REPETITIONS = 2
+REPETITIONS = 3
 EVALUATION_ROWS = 120
 TIMEOUT_S = 300.0
 # Ctrl-C reaches a run as well; it has this long to stop what it started.
