@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator, with_config
 
 from services.trainer.core import plan
 from services.trainer.core.monitor import Limits
@@ -102,6 +102,11 @@ class RolePart(_Part):
 class Sides(_Part):
     attack: SamplingSettings = SamplingSettings(max_tokens=48)
     response: SamplingSettings = SamplingSettings(max_tokens=8)
+
+
+# A core knows nothing of files, so that unknown keys are errors in its tables too is said here.
+for _table in (DefenderRewards, AttackerRewards):
+    with_config(ConfigDict(extra="forbid"))(_table)
 
 
 class Rewards(_Part):
