@@ -72,6 +72,10 @@ class LogSettings(Section):
     """How: auto is text on a terminal and JSON elsewhere."""
 
 
+# Whoever polls without settings of its own rests as long: the trainer's inbox.
+GATHER_S = 0.02
+
+
 class WorkerSettings(Section):
     max_poison_in_a_row: int = Field(20, ge=1, le=100_000)
     """So many messages in a row that cannot be used stop the service: then the code is wrong, not the data."""
@@ -81,7 +85,7 @@ class WorkerSettings(Section):
     """How long one message is tried. Then the process ends with nothing committed, and the work returns elsewhere."""
     commit_interval_s: float = Field(1.0, gt=0, le=60)
     """How often finished offsets are committed. What is finished and uncommitted when a process dies is done again."""
-    gather_s: float = Field(0.02, ge=0, le=1)
+    gather_s: float = Field(GATHER_S, ge=0, le=1)
     """Rest after a poll that brought messages, so that the next one brings many: a poll costs the client milliseconds of
     computing whether it brings one message or fifty. It is the latency that one service adds to a trickle."""
     drain_timeout_s: float = Field(30.0, ge=0, le=600)

@@ -6,12 +6,11 @@ from threading import Event as StopEvent
 from services.trainer.core.ledger import End, Ledger
 from services.trainer.publisher import Publisher
 from services.trainer.ring import Arrival, DeadBout, Ring
+from shared.config import GATHER_S
 from shared.domain.bout import JudgedBout, PolicyRef, SamplingEffort
 from shared.domain.errors import SetupError
 
 POLL_S = 0.05
-# Rest after a poll that brought something, so that the next one brings many; see WorkerSettings.gather_s.
-GATHER_S = 0.02
 
 
 class Stopped(Exception):
@@ -90,6 +89,7 @@ class Inbox:
                 case word:
                     self._publisher.heard(word)
         if arrivals:
+            # So that the next poll brings many; see WorkerSettings.gather_s.
             self._stop.wait(GATHER_S)
 
     def _is_wanted(self, bout_id: str) -> bool:

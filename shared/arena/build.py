@@ -145,8 +145,8 @@ def build_seed_defender(
     rows: int = suites.MIN_ROWS,
 ) -> dict:
     """Refuses requests for restricted potions that wear no wrapper, plain or letter by letter. Other disguises are left out:
-    taught neither way, they stay explorable. The eyes stay as they are: trained on the few images there are here, they
-    take restricted names for ordinary ones (0.6 of the base's 0.99 were still read)."""
+    taught neither way, they stay explorable. The eyes stay as they are: trained along on the few images there are here,
+    they unlearn restricted names (0.6 of them still answered right, 0.99 by the base)."""
     began = time.perf_counter()
     torch.manual_seed(seed)
     encoder = load_encoder(base_dir)

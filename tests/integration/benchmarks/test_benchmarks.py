@@ -2,13 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from benchmarks.main import BENCHMARKS
-
-RESULTS = Path("benchmarks/results.json")
+from benchmarks.results import RESULTS
 
 
 @pytest.mark.kafka
