@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 # What `make demo` passes on to `harden demo`: make demo ARGS="--seed 3 --replicas judge=2"
 ARGS ?=
-# What the test verbs pass on to pytest: make test-fast TESTS="tests/unit/ctl -x"
+# What the test verbs pass on to pytest: make test-fast TESTS="tests/unit/cli -x"
 TESTS ?=
 
 .DEFAULT_GOAL := help

@@ -26,15 +26,15 @@ from prometheus_client import CollectorRegistry
 
 from benchmarks.harness import Result, Turn, Turns, alternate, faster, timed
 from benchmarks.site import KafkaSite, kafka_site
-from services.judge.config import JudgeSettings
-from shared import codec
-from shared.bus import kafka as our_kafka
-from shared.bus.kafka import KafkaBus
-from shared.domain.bout import JudgedBout, Label, Refusal, ResponseVerdict, SampledBout
-from shared.domain.events import Event
-from shared.runtime.service import Service
-from shared.runtime.worker import Worker
-from shared.topics import RESPONSES, VERDICTS
+from harden import codec
+from harden.bus import kafka as our_kafka
+from harden.bus.kafka import KafkaBus
+from harden.domain.bout import JudgedBout, Label, Refusal, ResponseVerdict, SampledBout
+from harden.domain.events import Event
+from harden.judge.config import JudgeSettings
+from harden.runtime.service import Service
+from harden.runtime.worker import Worker
+from harden.topics import RESPONSES, VERDICTS
 from tests.support import builders
 from tests.support.facts import a_meta
 

@@ -14,14 +14,14 @@ import torch
 from benchmarks import workloads
 from benchmarks.harness import Result, Turns, faster, timed
 from benchmarks.site import triton_site
-from shared.domain.bout import Completion, Sampling, Slot
-from shared.domain.policy import PolicyServed
-from shared.models.batching import Batcher, Serving
-from shared.models.ports import GenerateRequest, Sample
-from shared.models.probe import make_probe
-from shared.models.transformers_engine import TransformersEngine
-from shared.models.transformers_loader import TransformersLoader
-from shared.models.triton_client import TritonPolicies
+from harden.domain.bout import Completion, Sampling, Slot
+from harden.domain.policy import PolicyServed
+from harden.serving.batching import Batcher, Serving
+from harden.serving.ports import GenerateRequest, Sample
+from harden.serving.probe import make_probe
+from harden.serving.transformers_engine import TransformersEngine
+from harden.serving.transformers_loader import TransformersLoader
+from harden.serving.triton_client import TritonPolicies
 
 NAME = "generate_through_triton"
 GOAL = 0.85

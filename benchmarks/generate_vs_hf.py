@@ -13,10 +13,10 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from benchmarks import workloads
 from benchmarks.harness import Result, alternate, faster, timed
-from shared.domain.bout import Sampling
-from shared.models.ports import GenerateRequest, Prompt
-from shared.models.prompt_encoder import PromptEncoder
-from shared.models.transformers_loader import TransformersLoader
+from harden.domain.bout import Sampling
+from harden.serving.ports import GenerateRequest, Prompt
+from harden.serving.prompt_encoder import PromptEncoder
+from harden.serving.transformers_loader import TransformersLoader
 
 NAME = "generate_vs_hf"
 GOAL = 2.0

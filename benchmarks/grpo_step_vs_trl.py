@@ -23,12 +23,12 @@ from trl import GRPOConfig, GRPOTrainer
 from benchmarks import workloads
 from benchmarks.harness import Result, Turn, Turns, faster, timed
 from benchmarks.workloads import Question
-from services.trainer.core import advantages
-from services.trainer.learner.learner import Group, Learner, Rollout
-from services.trainer.learner.settings import LearnerSettings, ObjectiveSettings
-from shared.domain.bout import Sampling
-from shared.models.ports import GenerateRequest
-from shared.models.transformers_loader import TransformersLoader
+from harden.domain.bout import Sampling
+from harden.serving.ports import GenerateRequest
+from harden.serving.transformers_loader import TransformersLoader
+from harden.trainer.core import advantages
+from harden.trainer.learner.learner import Group, Learner, Rollout
+from harden.trainer.learner.settings import LearnerSettings, ObjectiveSettings
 
 NAME = "grpo_step_vs_trl"
 GOAL = 5.0

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Result, Turn, alternate, command_of, ratio
-from services.trainer import experiment as experiments
-from services.trainer.experiment import Experiment
+from harden.trainer import experiment as experiments
+from harden.trainer.experiment import Experiment
 
 NAME = "ring_vs_one_process"
 # The ring takes at most 1.15 of the other's time.
@@ -113,7 +113,7 @@ def _short(quick: bool) -> Experiment:
 
 
 def _play(experiment: Path, run_dir: Path, options: Sequence[str]) -> Played:
-    argv = [sys.executable, "-m", "services.ctl.main", "run", str(experiment), "--run-dir", str(run_dir), *options]
+    argv = [sys.executable, "-m", "harden.cli.main", "run", str(experiment), "--run-dir", str(run_dir), *options]
     with _running(argv) as process:
         said, _ = process.communicate(timeout=TIMEOUT_S)
     if not (run_dir / "run.json").exists() or not json.loads((run_dir / "run.json").read_text())["ok"]:

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.ctl.local.kafka import LocalKafka
-from services.ctl.local.triton import LocalTriton
-from shared.bus.kafka import KafkaBus
-from shared.config import KafkaSettings
-from shared.domain.bout import Slot
-from shared.store.object_store import ObjectStore
-from shared.store.signing import Signer, generate_keypair
+from harden.bus.kafka import KafkaBus
+from harden.config import KafkaSettings
+from harden.domain.bout import Slot
+from harden.local.kafka import LocalKafka
+from harden.local.triton import LocalTriton
+from harden.store.object_store import ObjectStore
+from harden.store.signing import Signer, generate_keypair
 from tests.support.policies import Publishing
 
 

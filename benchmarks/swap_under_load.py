@@ -20,13 +20,13 @@ from safetensors.torch import load_file, save_file
 from benchmarks import workloads
 from benchmarks.harness import Result, command_of, percentile, shorter
 from benchmarks.site import TritonSite, triton_site
-from shared.domain.bout import Sampling, Slot
-from shared.domain.errors import PoisonError, TransientError
-from shared.domain.policy import PolicyServed, Probe
-from shared.models.ports import GenerateRequest
-from shared.models.probe import make_probe
-from shared.models.transformers_loader import TransformersLoader
-from shared.models.triton_client import TritonPolicies
+from harden.domain.bout import Sampling, Slot
+from harden.domain.errors import PoisonError, TransientError
+from harden.domain.policy import PolicyServed, Probe
+from harden.serving.ports import GenerateRequest
+from harden.serving.probe import make_probe
+from harden.serving.transformers_loader import TransformersLoader
+from harden.serving.triton_client import TritonPolicies
 from tests.support.policies import Publishing
 
 NAME = "swap_under_load"

@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForImageTextToText, GenerationConfig, LlamaForCausalLM
 
-from shared.arena import oracle, suites
-from shared.arena.adapters import ArenaSeeds
-from shared.arena.suites import Row
-from shared.arena.tokenizer import build_tokenizer
-from shared.domain.conversation import Conversation
-from shared.models.ports import Prompt
+from harden.domain.conversation import Conversation
+from harden.serving.ports import Prompt
+from harden.worlds.arena import oracle, suites
+from harden.worlds.arena.adapters import ArenaSeeds
+from harden.worlds.arena.suites import Row
+from harden.worlds.arena.tokenizer import build_tokenizer
 
 ASSETS = Path(suites.__file__).parent / "assets"
 DEFENDER, ATTACKER = ASSETS / "seed_defender", ASSETS / "attacker"

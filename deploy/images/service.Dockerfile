@@ -2,7 +2,7 @@
 # The services that have no model of their own (attacker, defender-inference, judge) and the operator's `harden`.
 #
 #     docker build -f deploy/images/service.Dockerfile -t harden/service:0.1.0 .
-#     docker run harden/service:0.1.0 services.judge.main
+#     docker run harden/service:0.1.0 harden.judge.main
 #
 # The bases are arguments, so that a mirror or a digest of your own can stand in their place.
 ARG PYTHON_IMAGE=docker.io/library/python:3.11.14-slim-bookworm
@@ -19,6 +19,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY protos/gen protos/gen
 COPY shared shared
 COPY services services
+COPY experiments experiments
 RUN python -m pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheels . \
  && python -m pip --python /opt/harden/bin/python install --no-deps --no-index /wheels/*.whl
 
@@ -31,4 +32,4 @@ ENV PATH=/opt/harden/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTEC
 WORKDIR /var/lib/harden
 USER 10001:10001
 ENTRYPOINT ["/opt/harden/bin/python", "-m"]
-CMD ["services.ctl.main", "--help"]
+CMD ["harden.cli.main", "--help"]

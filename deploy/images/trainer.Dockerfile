@@ -18,6 +18,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY protos/gen protos/gen
 COPY shared shared
 COPY services services
+COPY experiments experiments
 RUN python -m pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheels . \
  && python -m pip --python /opt/harden/bin/python install --no-deps --no-index /wheels/*.whl
 
@@ -32,4 +33,4 @@ ENV HF_HUB_OFFLINE=1 HF_HOME=/tmp/huggingface
 WORKDIR /var/lib/harden
 USER 10001:10001
 ENTRYPOINT ["/opt/harden/bin/python", "-m"]
-CMD ["services.trainer.main"]
+CMD ["harden.trainer.main"]

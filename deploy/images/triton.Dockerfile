@@ -19,9 +19,10 @@ COPY pyproject.toml README.md LICENSE ./
 COPY protos/gen protos/gen
 COPY shared shared
 COPY services services
+COPY experiments experiments
 RUN python -m pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheels . \
  && python -m pip install --target /opt/harden/python --no-deps --no-index /wheels/*.whl \
- && PYTHONPATH=/opt/harden/python python -m services.triton.repository /opt/harden/models
+ && PYTHONPATH=/opt/harden/python python -m harden.triton.repository /opt/harden/models
 
 FROM ${TRITON_IMAGE}
 # Another user than the services', who cannot read their private key. The store's directory is theirs all the same: a

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from shared.config import ServiceConfig
+from harden.config import ServiceConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -45,14 +45,14 @@ class Container:
     @property
     def module(self) -> str | None:
         """The module of ours that it runs, None for images that are not ours."""
-        found = [word for word in self.command if re.fullmatch(r"services\.\w+\.main", word)]
+        found = [word for word in self.command if re.fullmatch(r"harden\.\w+\.main", word)]
         return found[0] if found else None
 
     @property
     def package(self) -> str | None:
         """The package whose settings it reads. Triton's image says itself what it runs."""
         if "harden/triton" in self.image:
-            return "services.triton"
+            return "harden.triton"
         return self.module.removesuffix(".main") if self.module else None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import compose  # Docker Compose's own binary, in a package
 import pytest
 
-from services.trainer import experiment
+from harden.trainer import experiment
 from tests.deploy import deployed
 from tests.deploy.deployed import Document
 
@@ -97,7 +97,7 @@ def test_files_mounted_from_the_repository_are_there(services: dict[str, Documen
 
 
 def test_the_experiment_of_compose_is_one_the_trainer_reads(services: dict[str, Document]) -> None:
-    (file,) = [str(v).split(":")[0] for v in services["trainer"]["volumes"] if str(v).startswith("./")]
+    (file,) = [str(v).split(":")[0] for v in services["trainer"]["volumes"] if str(v).startswith("../../experiments/")]
     assert experiment.load(deployed.COMPOSE.parent / file).defender.steps > 0
 
 

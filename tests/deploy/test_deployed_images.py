@@ -14,20 +14,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from services.ctl.main import run as harden
-from shared.domain.bout import Slot
+from harden.cli.main import run as harden
+from harden.domain.bout import Slot
 from tests.deploy import deployed
 
-SOURCES = (deployed.ROOT, deployed.ROOT / "protos" / "gen")
+SOURCES = tuple(deployed.ROOT / root for root in ("shared", "services", "protos/gen"))
 IMAGES = deployed.DEPLOY / "images"
 REQUIREMENTS = deployed.ROOT / "requirements"
-# `buf` is generated beside our own contracts.
-OURS = ("shared", "services", "harden", "buf")
+OURS = ("harden",)
 # What each image is asked to run: see its CMD, the compose file and the manifests.
 MODULES = {
-    "service": ("services.attacker.main", "services.defender_inference.main", "services.judge.main", "services.ctl.main"),
-    "trainer": ("services.trainer.main",),
-    "triton": ("services.triton.model",),
+    "service": ("harden.attacker.main", "harden.defender_inference.main", "harden.judge.main", "harden.cli.main"),
+    "trainer": ("harden.trainer.main",),
+    "triton": ("harden.triton.model",),
 }
 DOCKERFILES = sorted(IMAGES.glob("*.Dockerfile"))
 
@@ -71,8 +70,8 @@ def source_of(module: str) -> Path | None:
         for file in (path.with_name(path.name + ".py"), path / "__init__.py"):
             if file.is_file():
                 return file
-        if path.is_dir():
-            return None
+    if any(root.joinpath(*module.split(".")).is_dir() for root in SOURCES):
+        return None
     raise AssertionError(f"{module} is no module")
 
 
@@ -178,7 +177,7 @@ def test_tritons_image_serves_every_slot_with_options_that_the_demos_triton_take
     command = json.loads(re.sub(r"\\\n", "", text).rpartition("\nCMD ")[2])
     options = [word.partition("=")[::2] for word in command[1:]]
     assert {value for name, value in options if name == "--load-model"} == set(Slot)
-    started = (deployed.ROOT / "services" / "ctl" / "local" / "triton.py").read_text(encoding="utf-8")
+    started = (deployed.ROOT / "services" / "harden" / "local" / "triton.py").read_text(encoding="utf-8")
     assert {name for name, _ in options} <= set(re.findall(r"--[a-z]+(?:-[a-z]+)*", started))
 
 
@@ -204,7 +203,7 @@ def test_every_module_that_a_container_runs_is_there_and_starts_something() -> N
 
 
 def test_every_command_of_harden_that_a_container_runs_is_one(capsys: pytest.CaptureFixture[str]) -> None:
-    used = [c.command for c in deployed.compose_containers() if c.module == "services.ctl.main"]
+    used = [c.command for c in deployed.compose_containers() if c.module == "harden.cli.main"]
     assert used
     for _, *words in used:
         assert harden([*words, "--help"]) == 0, capsys.readouterr().err
@@ -237,7 +236,7 @@ def test_the_wheel_has_what_the_code_reads_beside_itself(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         files = set(archive.namelist())
     beside = [
-        path.relative_to(deployed.ROOT).as_posix()
+        path.relative_to(deployed.ROOT / folder).as_posix()
         for folder in ("shared", "services")
         for path in (deployed.ROOT / folder).rglob("*")
         if path.suffix in {".safetensors", ".json", ".jinja", ".template", ".j2", ".ttf"} and path.is_file()
@@ -249,8 +248,9 @@ def test_the_wheel_has_what_the_code_reads_beside_itself(wheel: Path) -> None:
 @pytest.mark.slow
 def test_a_fresh_environment_from_the_services_lock_imports_the_services(wheel: Path, tmp_path: Path) -> None:
     """What the image's build does, less the image."""
-    uv = shutil.which("uv")
-    assert uv, "this test needs uv; install it with pip"
+    # On the PATH, or where tools/setup/python.sh put it.
+    uv = shutil.which("uv") or shutil.which("uv", path=deployed.ROOT / ".cache" / "tools" / "uv" / "bin")
+    assert uv, "this test needs uv; `make install` fetches it"
     python = tmp_path / "env" / "bin" / "python"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "env"], check=True, timeout=120)
     lock = REQUIREMENTS / "service.txt"

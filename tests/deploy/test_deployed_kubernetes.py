@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from services.trainer.config import TrainerSettings
-from shared.config import WorkerSettings
-from shared.topics import CATALOGUE
+from harden.config import WorkerSettings
+from harden.topics import CATALOGUE
+from harden.trainer.config import TrainerSettings
 from tests.deploy import deployed
 from tests.deploy.deployed import Document
 from tests.deploy.reach import selects

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shared import metrics
-from shared.metrics import Type
+from harden import metrics
+from harden.metrics import Type
 from tests.deploy import deployed
 
 METRIC = re.compile(r"\bharden_[a-z0-9_]+\b")

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from shared.topics import CATALOGUE
+from harden.topics import CATALOGUE
 from tests.deploy import deployed
 from tests.deploy.deployed import Document
 from tests.deploy.reach import Pod, may_connect
@@ -55,7 +55,7 @@ def test_tenants_reach_neither_triton_nor_an_admin_port(documents: list[Document
 
 def test_everyone_who_writes_or_reads_a_topic_reaches_kafka(documents: list[Document]) -> None:
     names = {name.replace("_", "-") for topic in CATALOGUE for name in (*topic.written_by, *topic.read_by)}
-    for name in names - {"ctl"}:  # the operator's command line runs where the operator does
+    for name in names - {"cli"}:  # the operator's command line runs where the operator does
         assert may_connect(documents, Pod(name), KAFKA, 9092), name
     assert may_connect(documents, Pod("topics"), KAFKA, 9092)
 

@@ -7,8 +7,8 @@ import urllib.request
 import pytest
 from prometheus_client import CollectorRegistry
 
-from shared.config import AdminSettings
-from shared.runtime.admin import AdminPort
+from harden.config import AdminSettings
+from harden.runtime.admin import AdminPort
 from tests.deploy import deployed
 from tests.deploy.deployed import Document
 

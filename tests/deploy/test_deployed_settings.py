@@ -6,8 +6,8 @@ import re
 import pytest
 import yaml
 
-from services.trainer import experiment
-from shared.config import setting_names
+from harden.config import setting_names
+from harden.trainer import experiment
 from tests.deploy import deployed
 from tests.deploy.deployed import Container, Document
 
@@ -25,7 +25,7 @@ def accepted(container: Container, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def told_what_they_need(containers: list[Container]) -> None:
-    ours = [c for c in containers if c.package and c.package != "services.ctl"]
+    ours = [c for c in containers if c.package and c.package != "harden.cli"]
     assert {c.name for c in ours} == {*deployed.SERVICES, "triton"}
     for container in ours:
         for name in ("HARDEN_KAFKA__BOOTSTRAP_SERVERS", "HARDEN_ADMIN__HOST", "HARDEN_ADMIN__PORT", "HARDEN_STORE__URI"):
@@ -54,8 +54,8 @@ def test_kubernetes_settings_are_accepted_by_the_services(
 
 
 def test_every_setting_named_in_deploy_or_the_runbook_is_known() -> None:
-    modules = sorted((deployed.ROOT / "services").glob("*/config.py"))
-    trees = [deployed.config_class(f"services.{path.parent.name}") for path in modules]
+    modules = sorted((deployed.ROOT / "services" / "harden").glob("*/config.py"))
+    trees = [deployed.config_class(f"harden.{path.parent.name}") for path in modules]
     known = {name for tree in trees for name, _ in setting_names(tree)}
     named = {
         (path.relative_to(deployed.ROOT), name)

@@ -2,7 +2,7 @@
 
 import re
 
-from shared.topics import CATALOGUE
+from harden.topics import CATALOGUE
 from tests.deploy import deployed
 
 TOPIC = re.compile(r"\bharden\.[a-z]+(?:-[a-z]+)*\.v\d+(?:\.dead)?\b")
@@ -31,6 +31,6 @@ def test_brokers_make_no_topic_by_themselves() -> None:
 
 def test_topics_are_made_before_the_services_of_compose_start() -> None:
     services = deployed.compose_services()
-    assert services["topics"]["command"] == ["services.ctl.main", "topics", "create"]
+    assert services["topics"]["command"] == ["harden.cli.main", "topics", "create"]
     for name in (*deployed.SERVICES, "triton"):
         assert services[name]["depends_on"]["topics"] == {"condition": "service_completed_successfully"}, name

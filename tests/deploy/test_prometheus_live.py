@@ -14,10 +14,10 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from services.ctl.local.ports import free_ports
-from shared import metrics
-from shared.config import AdminSettings
-from shared.runtime.admin import AdminPort
+from harden import metrics
+from harden.config import AdminSettings
+from harden.local.ports import free_ports
+from harden.runtime.admin import AdminPort
 from tests.deploy import deployed
 from tests.support.workers import wait_until
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from services.ctl.main import run as harden
-from shared.domain.policy import RefusalReason
+from harden.cli.main import run as harden
+from harden.domain.policy import RefusalReason
 from tests.deploy import deployed
 
 TEXT = deployed.RUNBOOK.read_text(encoding="utf-8")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from services.ctl.local.kafka import LocalKafka
-from services.ctl.main import run as harden
-from shared.bus.kafka import KafkaBus
-from shared.config import KafkaSettings
-from shared.store.signing import Signer, key_id_of, read_public
-from shared.topics import CATALOGUE
+from harden.bus.kafka import KafkaBus
+from harden.cli.main import run as harden
+from harden.config import KafkaSettings
+from harden.local.kafka import LocalKafka
+from harden.store.signing import Signer, key_id_of, read_public
+from harden.topics import CATALOGUE
 from tests.deploy import deployed
 
 pytestmark = pytest.mark.kafka

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from services.ctl.local.kafka import LocalKafka
-from services.trainer.core.schedule import Learn
-from services.trainer.game import DEFENDER
-from shared import codec
-from shared.bus.kafka import KafkaBus
-from shared.bus.memory import MemoryBus
-from shared.bus.ports import Bus, Outgoing
-from shared.config import KafkaSettings
-from shared.domain.errors import FencedError, PoisonError
-from shared.domain.events import DeadLetter
-from shared.topics import ATTACKS, BOUTS, RESPONSES, VERDICTS, Topic
+from harden import codec
+from harden.bus.kafka import KafkaBus
+from harden.bus.memory import MemoryBus
+from harden.bus.ports import Bus, Outgoing
+from harden.config import KafkaSettings
+from harden.domain.errors import FencedError, PoisonError
+from harden.domain.events import DeadLetter
+from harden.local.kafka import LocalKafka
+from harden.topics import ATTACKS, BOUTS, RESPONSES, VERDICTS, Topic
+from harden.trainer.core.schedule import Learn
+from harden.trainer.game import DEFENDER
 from tests.support.loop import Loop, a_loop
 
 WORK = (BOUTS, ATTACKS, RESPONSES, VERDICTS)

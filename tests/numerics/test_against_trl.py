@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from services.trainer.learner.learner import Group, Learner
-from services.trainer.learner.policy import Reader
-from services.trainer.learner.settings import LearnerSettings, ObjectiveSettings
+from harden.trainer.learner.learner import Group, Learner
+from harden.trainer.learner.policy import Reader
+from harden.trainer.learner.settings import LearnerSettings, ObjectiveSettings
 from tests.numerics import twins
 from tests.support.tiny_models import words
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from services.trainer.core import advantages
-from services.trainer.learner.learner import Anchor, Group, Learner, Rollout
-from services.trainer.learner.settings import LearnerSettings, ObjectiveSettings
-from shared.domain.bout import Sampling
-from shared.models.ports import GenerateRequest, Prompt
-from shared.models.prompt_encoder import PromptEncoder
-from shared.models.transformers_engine import TransformersEngine
+from harden.domain.bout import Sampling
+from harden.serving.ports import GenerateRequest, Prompt
+from harden.serving.prompt_encoder import PromptEncoder
+from harden.serving.transformers_engine import TransformersEngine
+from harden.trainer.core import advantages
+from harden.trainer.learner.learner import Anchor, Group, Learner, Rollout
+from harden.trainer.learner.settings import LearnerSettings, ObjectiveSettings
 from tests.numerics import twins
 from tests.support.tiny_models import a_prompt, some_prompts
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from services.trainer.core import advantages
-from services.trainer.learner.objective import TokenBatch, grpo_loss, importance_weights, kl_values, shares
-from services.trainer.learner.settings import ObjectiveSettings
+from harden.trainer.core import advantages
+from harden.trainer.learner.objective import TokenBatch, grpo_loss, importance_weights, kl_values, shares
+from harden.trainer.learner.settings import ObjectiveSettings
 
 NUM_ACTIONS = 5
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from services.trainer.learner.learner import Anchor, Group, Learner, Rollout
-from services.trainer.learner.policy import Reader
-from services.trainer.learner.settings import ObjectiveSettings
+from harden.trainer.learner.learner import Anchor, Group, Learner, Rollout
+from harden.trainer.learner.policy import Reader
+from harden.trainer.learner.settings import ObjectiveSettings
 from tests.support.tiny_models import a_png, a_prompt, some_prompts
 
 

@@ -1,7 +1,7 @@
 """Domain objects with defaults, for tests that care about one of their fields."""
 
-from shared.domain import ids
-from shared.domain.bout import (
+from harden.domain import ids
+from harden.domain.bout import (
     Attack,
     AttackedBout,
     AttackPlan,
@@ -26,7 +26,7 @@ from shared.domain.bout import (
     SeedLabel,
     Slot,
 )
-from shared.domain.conversation import Conversation
+from harden.domain.conversation import Conversation
 
 NOON = 1_700_000_000.0
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from shared.domain import ids
-from shared.domain.bout import (
+from harden.domain import ids
+from harden.domain.bout import (
     Attack,
     AttackedBout,
     AttackPlan,
@@ -30,9 +30,9 @@ from shared.domain.bout import (
     SeedLabel,
     Slot,
 )
-from shared.domain.conversation import BlobRef, Conversation, Image, Message, Speaker, Text
-from shared.domain.events import DeadLetter, Event, EventMeta, Fact
-from shared.domain.policy import (
+from harden.domain.conversation import BlobRef, Conversation, Image, Message, Speaker, Text
+from harden.domain.events import DeadLetter, Event, EventMeta, Fact
+from harden.domain.policy import (
     Lineage,
     PolicyFile,
     PolicyManifest,

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.ctl.local.kafka import LocalKafka
-from shared.config import KafkaSettings
+from harden.config import KafkaSettings
+from harden.local.kafka import LocalKafka
 
 
 @pytest.fixture(scope="session")

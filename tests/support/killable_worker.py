@@ -1,8 +1,8 @@
 """A service as a program, for tests that kill it: the attacker, which has committed nothing when it is killed."""
 
-from shared.bus.kafka import KafkaBus
-from shared.config import Section, ServiceConfig, WorkerSettings
-from shared.runtime.process import process, run_main
+from harden.bus.kafka import KafkaBus
+from harden.config import Section, ServiceConfig, WorkerSettings
+from harden.runtime.process import process, run_main
 from tests.support.workers import Lane, an_attacker
 
 NEVER_S = 60.0

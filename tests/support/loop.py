@@ -9,28 +9,28 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from services.attacker import main as attacker
-from services.attacker.config import AttackerSettings
-from services.ctl.seeds import submit_arena
-from services.defender_inference import main as defender_inference
-from services.defender_inference.config import DefenderInferenceSettings
-from services.judge import main as judge
-from services.judge.config import JudgeSettings
-from services.trainer import experiment as experiments
-from services.trainer.config import TrainerSettings
-from services.trainer.experiment import Experiment
-from services.trainer.main import Surroundings, build
-from services.trainer.trainer import Trainer
-from shared.arena.adapters import ArenaImages, ArenaTransforms
-from shared.bus.ports import Bus
-from shared.config import WorkerSettings
-from shared.domain.bout import Slot
-from shared.models.follower import Source
-from shared.models.in_process import InProcessPolicies
-from shared.models.transformers_loader import TransformersLoader
-from shared.runtime.worker import Worker
-from shared.store.object_store import ObjectStore
-from shared.store.signing import Signer, Verifier, generate_keypair
+from harden.attacker import main as attacker
+from harden.attacker.config import AttackerSettings
+from harden.bus.ports import Bus
+from harden.cli.seeds import submit_arena
+from harden.config import WorkerSettings
+from harden.defender_inference import main as defender_inference
+from harden.defender_inference.config import DefenderInferenceSettings
+from harden.domain.bout import Slot
+from harden.judge import main as judge
+from harden.judge.config import JudgeSettings
+from harden.runtime.worker import Worker
+from harden.serving.follower import Source
+from harden.serving.in_process import InProcessPolicies
+from harden.serving.transformers_loader import TransformersLoader
+from harden.store.object_store import ObjectStore
+from harden.store.signing import Signer, Verifier, generate_keypair
+from harden.trainer import experiment as experiments
+from harden.trainer.config import TrainerSettings
+from harden.trainer.experiment import Experiment
+from harden.trainer.main import Surroundings, build
+from harden.trainer.trainer import Trainer
+from harden.worlds.arena.adapters import ArenaImages, ArenaTransforms
 
 EXPERIMENT = {
     "name": "loop",

@@ -4,13 +4,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared import codec
-from shared.bus.ports import Bus
-from shared.domain import ids
-from shared.domain.bout import PolicyRef, Slot
-from shared.domain.conversation import BlobRef
-from shared.domain.events import Event, EventMeta
-from shared.domain.policy import (
+from harden import codec
+from harden.bus.ports import Bus
+from harden.domain import ids
+from harden.domain.bout import PolicyRef, Slot
+from harden.domain.conversation import BlobRef
+from harden.domain.events import Event, EventMeta
+from harden.domain.policy import (
     Lineage,
     PolicyManifest,
     PolicyPublished,
@@ -18,13 +18,13 @@ from shared.domain.policy import (
     PolicyServed,
     Probe,
 )
-from shared.models.ports import Prompt
-from shared.models.probe import make_probe
-from shared.models.transformers_loader import TransformersLoader
-from shared.store.policies import publish_files, put_manifest
-from shared.store.ports import BlobStore
-from shared.store.signing import Signer
-from shared.topics import POLICIES, SERVED
+from harden.serving.ports import Prompt
+from harden.serving.probe import make_probe
+from harden.serving.transformers_loader import TransformersLoader
+from harden.store.policies import publish_files, put_manifest
+from harden.store.ports import BlobStore
+from harden.store.signing import Signer
+from harden.topics import POLICIES, SERVED
 from tests.support.tiny_models import a_prompt
 
 DEADLINE_S = 60.0

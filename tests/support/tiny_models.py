@@ -22,8 +22,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from shared.domain.conversation import BlobRef, Conversation, Image, Message, Part, Speaker, Text
-from shared.models.ports import Prompt
+from harden.domain.conversation import BlobRef, Conversation, Image, Message, Part, Speaker, Text
+from harden.serving.ports import Prompt
 
 NUM_WORDS = 510
 IMAGE_SIZE, PATCH_SIZE = 32, 8

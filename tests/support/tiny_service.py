@@ -8,10 +8,10 @@ Its section is called `demo`, one of the known ones; `demo.bus` memory needs no 
 
 from typing import Literal
 
-from shared.bus.memory import MemoryBus
-from shared.config import Section, ServiceConfig
-from shared.domain.errors import FencedError, SetupError
-from shared.runtime.process import process, run_main
+from harden.bus.memory import MemoryBus
+from harden.config import Section, ServiceConfig
+from harden.domain.errors import FencedError, SetupError
+from harden.runtime.process import process, run_main
 from tests.support.workers import an_attacker, bout_messages, put
 
 

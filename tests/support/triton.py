@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from services.ctl.local.triton import LocalTriton
-from shared.bus.kafka import KafkaBus
-from shared.config import KafkaSettings
-from shared.domain.bout import Slot
-from shared.models.triton_client import TritonPolicies
-from shared.store.object_store import ObjectStore
-from shared.store.signing import Signer, generate_keypair
+from harden.bus.kafka import KafkaBus
+from harden.config import KafkaSettings
+from harden.domain.bout import Slot
+from harden.local.triton import LocalTriton
+from harden.serving.triton_client import TritonPolicies
+from harden.store.object_store import ObjectStore
+from harden.store.signing import Signer, generate_keypair
 from tests.support.policies import Publishing
 
 SLOTS = (Slot.ATTACKER, Slot.DEFENDER)

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from shared import codec, topics
-from shared.bus.ports import Headers, Incoming, Outgoing
-from shared.codec.facts import BY_EVENT, BY_FACT
-from shared.domain.events import DeadLetter, Event, Fact
-from shared.topics import Topic
+from harden import codec, topics
+from harden.bus.ports import Headers, Incoming, Outgoing
+from harden.codec.facts import BY_EVENT, BY_FACT
+from harden.domain.events import DeadLetter, Event, Fact
+from harden.topics import Topic
 from tests.support.facts import an_event
 
 TOPIC_OF = {event: topic for topic in topics.CATALOGUE for event in topic.events}

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry
 
-from shared import codec, topics
-from shared.bus.ports import Bus, Incoming, Outgoing
-from shared.config import WorkerSettings
-from shared.domain.bout import AttackedBout, Bout
-from shared.domain.events import Event, Fact
-from shared.runtime.service import Service
-from shared.runtime.worker import Worker
-from shared.topics import Topic
+from harden import codec, topics
+from harden.bus.ports import Bus, Incoming, Outgoing
+from harden.config import WorkerSettings
+from harden.domain.bout import AttackedBout, Bout
+from harden.domain.events import Event, Fact
+from harden.runtime.service import Service
+from harden.runtime.worker import Worker
+from harden.topics import Topic
 from tests.support.facts import a_bout, an_attacked_bout, an_event
 
 DEADLINE_S = 30.0

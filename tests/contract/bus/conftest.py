@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from shared.bus.kafka import KafkaBus
-from shared.bus.memory import MemoryBus
-from shared.bus.ports import Bus, GroupConsumer, Incoming, LogReader, Outgoing, Place
-from shared.config import KafkaSettings
-from shared.topics import Kind, Topic
+from harden.bus.kafka import KafkaBus
+from harden.bus.memory import MemoryBus
+from harden.bus.ports import Bus, GroupConsumer, Incoming, LogReader, Outgoing, Place
+from harden.config import KafkaSettings
+from harden.topics import Kind, Topic
 from tests.support.workers import wait_until
 
 MAX_POLL_INTERVAL_S = 2.0

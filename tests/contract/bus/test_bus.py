@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from shared.bus.ports import GroupConsumer, Outgoing, Place
-from shared.domain.errors import FencedError, PoisonError, SetupError, TransientError
+from harden.bus.ports import GroupConsumer, Outgoing, Place
+from harden.domain.errors import FencedError, PoisonError, SetupError, TransientError
 from tests.contract.bus.conftest import (
     MAX_MESSAGE_BYTES,
     MAX_POLL_INTERVAL_S,

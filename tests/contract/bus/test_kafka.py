@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
-from services.ctl.local.kafka import LocalKafka
-from shared.bus.kafka import KafkaBus
-from shared.bus.ports import Outgoing
-from shared.config import KafkaSettings
-from shared.domain.errors import SetupError
-from shared.topics import Kind, Topic
+from harden.bus.kafka import KafkaBus
+from harden.bus.ports import Outgoing
+from harden.config import KafkaSettings
+from harden.domain.errors import SetupError
+from harden.local.kafka import LocalKafka
+from harden.topics import Kind, Topic
 from tests.contract.bus.conftest import take, values
 from tests.support.workers import everything_on, wait_until
 

@@ -6,8 +6,8 @@ python tests/contract/events/keep_golden.py
 import json
 from pathlib import Path
 
-from shared import codec
-from shared.codec.facts import BY_FACT
+from harden import codec
+from harden.codec.facts import BY_FACT
 from tests.support.facts import an_event, every_fact
 from tests.support.wire import arrived, sent, topic_of
 

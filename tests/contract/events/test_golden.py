@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from shared import codec, topics
-from shared.bus.ports import Incoming
-from shared.codec.facts import BY_EVENT
+from harden import codec, topics
+from harden.bus.ports import Incoming
+from harden.codec.facts import BY_EVENT
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.bin"))

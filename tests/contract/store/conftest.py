@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.store.object_store import ObjectStore
+from harden.store.object_store import ObjectStore
 from tests.support.s3 import S3Server, s3_server
 
 OpenStore = Callable[..., ObjectStore]

@@ -7,10 +7,10 @@ from dataclasses import replace
 import obstore
 import pytest
 
-from shared.domain import ids
-from shared.domain.conversation import BlobRef
-from shared.domain.errors import PoisonError
-from shared.store.object_store import ObjectStore
+from harden.domain import ids
+from harden.domain.conversation import BlobRef
+from harden.domain.errors import PoisonError
+from harden.store.object_store import ObjectStore
 from tests.contract.store.conftest import OpenStore
 
 PICTURE = b"\x89PNG not really a picture"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.domain.errors import PoisonError, SetupError, TransientError
-from shared.store.object_store import ObjectStore
+from harden.domain.errors import PoisonError, SetupError, TransientError
+from harden.store.object_store import ObjectStore
 from tests.support.s3 import S3Server
 
 

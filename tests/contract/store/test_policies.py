@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from shared import codec
-from shared.domain import ids
-from shared.domain.bout import Slot
-from shared.domain.conversation import BlobRef
-from shared.domain.errors import PoisonError
-from shared.domain.policy import PolicyFile, PolicyPublished
-from shared.store.object_store import ObjectStore
-from shared.store.policies import fetch_files, fetch_manifest, is_loadable, publish_files, put_manifest
-from shared.store.signing import Signer, Verifier, generate_keypair
+from harden import codec
+from harden.domain import ids
+from harden.domain.bout import Slot
+from harden.domain.conversation import BlobRef
+from harden.domain.errors import PoisonError
+from harden.domain.policy import PolicyFile, PolicyPublished
+from harden.store.object_store import ObjectStore
+from harden.store.policies import fetch_files, fetch_manifest, is_loadable, publish_files, put_manifest
+from harden.store.signing import Signer, Verifier, generate_keypair
 from tests.support.facts import a_blob, a_lineage, a_manifest
 
 FILES = {"model.safetensors": b"weights", "config.json": b"{}", "tokenizer/vocab.txt": b"a b c"}

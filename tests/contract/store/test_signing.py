@@ -8,11 +8,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from shared import codec
-from shared.domain import ids
-from shared.domain.errors import PoisonError, SetupError
-from shared.domain.policy import SignedManifest
-from shared.store.signing import Signer, Verifier, generate_keypair
+from harden import codec
+from harden.domain import ids
+from harden.domain.errors import PoisonError, SetupError
+from harden.domain.policy import SignedManifest
+from harden.store.signing import Signer, Verifier, generate_keypair
 from tests.support.facts import a_digest, a_manifest
 
 

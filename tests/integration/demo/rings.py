@@ -68,7 +68,7 @@ def started(tmp_path: Path, *arguments: str, directory: Path | None = None) -> I
     A run that a failing test leaves behind is killed: what it had started dies with it.
     """
     directory, output = directory or tmp_path / "run", tmp_path / "output.txt"
-    argv = [sys.executable, "-m", "services.ctl.main", "run", str(EXPERIMENT), "--run-dir", str(directory), *arguments]
+    argv = [sys.executable, "-m", "harden.cli.main", "run", str(EXPERIMENT), "--run-dir", str(directory), *arguments]
     with output.open("wb") as out:
         process = subprocess.Popen(argv, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True)
     try:
@@ -97,7 +97,7 @@ def left_behind(directory: Path) -> list[str]:
 
 def pids_of(run: Run, service: str) -> list[int]:
     """Of a service's processes: those that run its module in this run's directory, without their guards."""
-    lines = [line for line in left_behind(run.directory) if f"-m services.{service}.main" in line and " -c " not in line]
+    lines = [line for line in left_behind(run.directory) if f"-m harden.{service}.main" in line and " -c " not in line]
     return [int(line.split(":")[0]) for line in lines]
 
 

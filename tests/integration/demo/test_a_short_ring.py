@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ctl.main import run as harden
+from harden.cli.main import run as harden
 from tests.integration.demo import rings
 
 # The kernel takes a moment for what was killed, more on a busy machine.

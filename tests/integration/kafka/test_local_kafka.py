@@ -9,14 +9,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.ctl.local.kafka import LocalKafka, answers, fetch, find_java
-from shared.domain.errors import SetupError
+from harden.domain.errors import SetupError
+from harden.local.kafka import LocalKafka, answers, fetch, find_java
 from tests.support.workers import wait_until
 
 PARENT = """
 import sys, time
 from pathlib import Path
-from services.ctl.local.kafka import LocalKafka
+from harden.local.kafka import LocalKafka
 with LocalKafka(Path(sys.argv[1])) as node:
     print(node.bootstrap_servers, flush=True)
     time.sleep(600)
@@ -32,8 +32,8 @@ def test_a_missing_program_is_named_with_both_ways_out(monkeypatch: pytest.Monke
 
 @pytest.mark.kafka
 def test_a_node_knows_its_version_and_keeps_its_topics_over_a_restart(tmp_path: Path) -> None:
-    from shared.bus.kafka import KafkaBus
-    from shared.config import KafkaSettings
+    from harden.bus.kafka import KafkaBus
+    from harden.config import KafkaSettings
 
     node = LocalKafka(tmp_path)
     with node:

@@ -9,12 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.ctl.local.triton import SHARED_MEMORY, LocalTriton
-from shared.config import KafkaSettings
-from shared.domain.bout import Sampling, Slot
-from shared.domain.errors import SetupError
-from shared.models.ports import GenerateRequest
-from shared.store.signing import generate_keypair
+from harden.config import KafkaSettings
+from harden.domain.bout import Sampling, Slot
+from harden.domain.errors import SetupError
+from harden.local.triton import SHARED_MEMORY, LocalTriton
+from harden.serving.ports import GenerateRequest
+from harden.store.signing import generate_keypair
 from tests.support.policies import a_probe
 from tests.support.tiny_models import an_image_text_model, some_prompts
 from tests.support.triton import TritonSite, triton_environment
@@ -24,8 +24,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.triton]
 PARENT = """
 import json, sys
 from pathlib import Path
-from services.ctl.local.triton import SHARED_MEMORY, LocalTriton
-from shared.domain.bout import Slot
+from harden.local.triton import SHARED_MEMORY, LocalTriton
+from harden.domain.bout import Slot
 triton = LocalTriton(Path(sys.argv[1]), [Slot.DEFENDER], json.loads(sys.argv[2]))
 triton.begin()
 print("begun", flush=True)

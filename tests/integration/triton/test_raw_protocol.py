@@ -10,10 +10,10 @@ import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from shared.domain.bout import PolicyRef, Sampling, Slot
-from shared.models.ports import GenerateRequest
-from shared.models.transformers_engine import TransformersEngine
-from shared.models.transformers_loader import TransformersLoader
+from harden.domain.bout import PolicyRef, Sampling, Slot
+from harden.serving.ports import GenerateRequest
+from harden.serving.transformers_engine import TransformersEngine
+from harden.serving.transformers_loader import TransformersLoader
 from tests.support.policies import a_probe
 from tests.support.tiny_models import a_png, a_prompt, an_image_text_model
 from tests.support.triton import TritonSite

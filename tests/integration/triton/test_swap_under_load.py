@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from shared.domain.bout import Completion, PolicyRef, Sampling, Slot
-from shared.domain.policy import PolicyServed
-from shared.models.ports import GenerateRequest
-from shared.models.transformers_loader import TransformersLoader
-from shared.models.triton_client import TritonPolicies
+from harden.domain.bout import Completion, PolicyRef, Sampling, Slot
+from harden.domain.policy import PolicyServed
+from harden.serving.ports import GenerateRequest
+from harden.serving.transformers_loader import TransformersLoader
+from harden.serving.triton_client import TritonPolicies
 from tests.support.policies import a_probe
 from tests.support.tiny_models import an_image_text_model, some_prompts
 from tests.support.triton import TritonSite

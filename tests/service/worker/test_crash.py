@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from shared.bus.kafka import KafkaBus
-from shared.bus.memory import MemoryBus
-from shared.bus.ports import Bus
-from shared.config import KafkaSettings, WorkerSettings
-from shared.domain import ids
-from shared.domain.bout import AttackedBout, Bout
+from harden.bus.kafka import KafkaBus
+from harden.bus.memory import MemoryBus
+from harden.bus.ports import Bus
+from harden.config import KafkaSettings, WorkerSettings
+from harden.domain import ids
+from harden.domain.bout import AttackedBout, Bout
 from tests.support.workers import Lane, an_attacker, attack, bout_messages, events_on, put, running, wait_until
 
 QUICK = WorkerSettings(commit_interval_s=0.05)

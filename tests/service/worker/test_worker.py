@@ -5,15 +5,15 @@ import time
 
 import pytest
 
-from shared import codec, topics
-from shared.bus.memory import MemoryBus
-from shared.bus.ports import Incoming, Outgoing, Place
-from shared.config import WorkerSettings
-from shared.domain import ids
-from shared.domain.bout import AttackedBout, Bout
-from shared.domain.errors import PoisonError, TransientError
-from shared.domain.events import DeadLetter
-from shared.runtime.worker import TooMuchPoison
+from harden import codec, topics
+from harden.bus.memory import MemoryBus
+from harden.bus.ports import Incoming, Outgoing, Place
+from harden.config import WorkerSettings
+from harden.domain import ids
+from harden.domain.bout import AttackedBout, Bout
+from harden.domain.errors import PoisonError, TransientError
+from harden.domain.events import DeadLetter
+from harden.runtime.worker import TooMuchPoison
 from tests.support.workers import an_attacker, attack, bout_messages, events_on, everything_on, put, running, wait_until
 
 QUICK = WorkerSettings(commit_interval_s=0.02)

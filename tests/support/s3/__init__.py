@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.ctl.local.children import Child, Command, stop_all
+from harden.local.children import Child, Command, stop_all
 
 POM = Path(__file__).parent / "pom.xml"
 CACHE = Path(__file__).resolve().parents[3] / ".cache" / "s3proxy"

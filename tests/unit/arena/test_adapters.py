@@ -3,12 +3,12 @@ import io
 import pytest
 from PIL import Image as PilImage
 
-from shared.arena import adapters, seeds
-from shared.arena.language import REFUSAL
-from shared.arena.world import world
-from shared.domain.bout import Attack, AttackSource, Completion, FinishReason, Label, Refusal, Response, SeedLabel
-from shared.domain.conversation import Conversation
-from shared.domain.judging import AttackQuestion, ResponseQuestion
+from harden.domain.bout import Attack, AttackSource, Completion, FinishReason, Label, Refusal, Response, SeedLabel
+from harden.domain.conversation import Conversation
+from harden.domain.judging import AttackQuestion, ResponseQuestion
+from harden.worlds.arena import adapters, seeds
+from harden.worlds.arena.language import REFUSAL
+from harden.worlds.arena.world import world
 
 SEEDS = adapters.ArenaSeeds().seeds()
 POTION = world().potions[0]

@@ -2,7 +2,7 @@ import io
 
 from PIL import Image
 
-from shared.arena import image
+from harden.worlds.arena import image
 
 
 def test_the_same_call_gives_the_same_png():

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.arena import language
-from shared.arena.language import Goal, Request, answer, cells, render, sample
-from shared.arena.parser import asks_leniently, parse
-from shared.arena.world import world
+from harden.worlds.arena import language
+from harden.worlds.arena.language import Goal, Request, answer, cells, render, sample
+from harden.worlds.arena.parser import asks_leniently, parse
+from harden.worlds.arena.world import world
 
 POTION = world().potions[0]
 NAME = POTION.name
@@ -34,7 +34,7 @@ def test_whatever_is_rendered_is_read_back(goal, seed):
 
 
 def test_every_skeleton_is_written_by_one_form_only():
-    from shared.arena.parser import _skeletons
+    from harden.worlds.arena.parser import _skeletons
 
     assert [forms for forms in _skeletons().values() if len(forms) > 1] == []
 

@@ -8,13 +8,13 @@ import torch
 from PIL import Image
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
-import shared.arena
-from shared.arena import build, image, language
-from shared.arena.language import Goal, Request
-from shared.arena.tokenizer import SPECIAL_TOKENS, Encoder, build_processor, build_tokenizer, conversation
-from shared.arena.world import world
+import harden.worlds.arena
+from harden.worlds.arena import build, image, language
+from harden.worlds.arena.language import Goal, Request
+from harden.worlds.arena.tokenizer import SPECIAL_TOKENS, Encoder, build_processor, build_tokenizer, conversation
+from harden.worlds.arena.world import world
 
-ASSETS = Path(shared.arena.__file__).parent / "assets"
+ASSETS = Path(harden.worlds.arena.__file__).parent / "assets"
 STEPS = build.BaseSteps(text=24, align=10, joint=4, push=4)
 
 
@@ -73,7 +73,7 @@ def test_seed_defender_and_attacker_build_from_there(built, tmp_path):
 
 
 def test_an_attacker_never_learns_from_what_is_held_out():
-    from shared.arena.suites import is_held_out
+    from harden.worlds.arena.suites import is_held_out
 
     encoder, rng = Encoder(build_tokenizer()), random.Random(0)
     held_out = {p.name for p in world().select(held_out=True)}
@@ -108,7 +108,7 @@ def test_the_shipped_defender_answers_plain_ordinary_requests_and_refuses_restri
 def test_a_loaded_tokenizer_reads_a_rendered_conversation_as_training_did(tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
-    from shared.arena.tokenizer import Encoder, build_tokenizer, conversation
+    from harden.worlds.arena.tokenizer import Encoder, build_tokenizer, conversation
 
     build_tokenizer().save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)

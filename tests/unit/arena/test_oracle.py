@@ -1,8 +1,8 @@
 import pytest
 
-from shared.arena import oracle
-from shared.arena.language import REFUSAL, Goal, Request, answer, render
-from shared.arena.world import world
+from harden.worlds.arena import oracle
+from harden.worlds.arena.language import REFUSAL, Goal, Request, answer, render
+from harden.worlds.arena.world import world
 
 RESTRICTED, OTHER = world().select(restricted=True)[:2]
 ORDINARY = world().select(restricted=False)[0]

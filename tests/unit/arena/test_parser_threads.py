@@ -3,10 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-from shared.arena import parser
-from shared.arena import world as world_module
-from shared.arena.language import Goal
-from shared.arena.world import world
+from harden.worlds.arena import parser
+from harden.worlds.arena import world as world_module
+from harden.worlds.arena.language import Goal
+from harden.worlds.arena.world import world
 
 NUM_THREADS = 4
 

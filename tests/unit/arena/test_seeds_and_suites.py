@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.arena import oracle, seeds, suites
-from shared.arena.parser import parse
-from shared.arena.world import world
+from harden.worlds.arena import oracle, seeds, suites
+from harden.worlds.arena.parser import parse
+from harden.worlds.arena.world import world
 
 SUITES = {suite.name: suite for suite in suites.all_suites()}
 SEEDS = seeds.training_seeds()

@@ -1,8 +1,8 @@
 from itertools import combinations
 
-from shared.arena import language
-from shared.arena import world as world_module
-from shared.arena.world import INGREDIENTS, MIN_NAME_DISTANCE, distance, world
+from harden.worlds.arena import language
+from harden.worlds.arena import world as world_module
+from harden.worlds.arena.world import INGREDIENTS, MIN_NAME_DISTANCE, distance, world
 
 
 def test_every_group_has_its_size():

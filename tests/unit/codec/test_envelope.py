@@ -2,11 +2,11 @@
 
 import pytest
 
-from shared import codec, topics
-from shared.domain import ids
-from shared.domain.bout import Slot
-from shared.domain.events import Fact
-from shared.domain.policy import PolicyRetired, PolicyServed
+from harden import codec, topics
+from harden.domain import ids
+from harden.domain.bout import Slot
+from harden.domain.events import Fact
+from harden.domain.policy import PolicyRetired, PolicyServed
 from tests.support.facts import (
     a_bout,
     a_dead_letter,

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from shared import codec
-from shared.domain.conversation import Conversation
-from shared.domain.events import Fact
+from harden import codec
+from harden.domain.conversation import Conversation
+from harden.domain.events import Fact
 from tests.support.facts import a_dead_letter, a_judged_bout, a_recorded_bout, a_sampled_bout, a_seed, an_event, every_fact
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from shared import codec
-from shared.domain.errors import PoisonError
-from shared.domain.policy import PolicyFile, PolicyManifest, Probe, ProbePrompt, SignedManifest
+from harden import codec
+from harden.domain.errors import PoisonError
+from harden.domain.policy import PolicyFile, PolicyManifest, Probe, ProbePrompt, SignedManifest
 from tests.support.facts import a_blob, a_manifest
 
 

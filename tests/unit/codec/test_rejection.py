@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import codec, topics
-from shared.domain.bout import AttackVerdict, Label, Seed
-from shared.domain.conversation import Conversation
-from shared.domain.errors import PoisonError
-from shared.domain.events import Fact
-from shared.topics import Topic
+from harden import codec, topics
+from harden.domain.bout import AttackVerdict, Label, Seed
+from harden.domain.conversation import Conversation
+from harden.domain.errors import PoisonError
+from harden.domain.events import Fact
+from harden.topics import Topic
 from tests.support.facts import (
     a_bout,
     a_completion,

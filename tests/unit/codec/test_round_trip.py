@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import codec
-from shared.codec.facts import BY_EVENT
-from shared.domain import ids
-from shared.domain.bout import (
+from harden import codec
+from harden.codec.facts import BY_EVENT
+from harden.domain import ids
+from harden.domain.bout import (
     Attack,
     AttackedBout,
     AttackPlan,
@@ -35,9 +35,9 @@ from shared.domain.bout import (
     SeedLabel,
     Slot,
 )
-from shared.domain.conversation import BlobRef, Conversation, Image, Message, Speaker, Text
-from shared.domain.events import DeadLetter, Event, EventMeta, Fact
-from shared.domain.policy import (
+from harden.domain.conversation import BlobRef, Conversation, Image, Message, Speaker, Text
+from harden.domain.events import DeadLetter, Event, EventMeta, Fact
+from harden.domain.policy import (
     Lineage,
     PolicyFile,
     PolicyManifest,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.trainer.core.ledger import End, Ledger
+from harden.trainer.core.ledger import End, Ledger
 
 
 def test_a_bout_ends_once() -> None:

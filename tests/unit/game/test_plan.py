@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.trainer.core import plan
-from services.trainer.core.plan import Ingredient, Moment, Replayed, StepShape
-from shared.domain.bout import AttackSource, RecordedAttack, Role, Sampling, SeedLabel, Slot
+from harden.domain.bout import AttackSource, RecordedAttack, Role, Sampling, SeedLabel, Slot
+from harden.trainer.core import plan
+from harden.trainer.core.plan import Ingredient, Moment, Replayed, StepShape
 from tests.support.builders import a_policy, a_seed
 
 SEEDS = {

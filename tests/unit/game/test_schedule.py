@@ -1,7 +1,7 @@
 from itertools import pairwise
 
-from services.trainer.core.schedule import EndArm, Learn, Lengths, Matrix, MeasureAttacker, Publish, steps_ahead, tasks
-from shared.domain.bout import Role
+from harden.domain.bout import Role
+from harden.trainer.core.schedule import EndArm, Learn, Lengths, Matrix, MeasureAttacker, Publish, steps_ahead, tasks
 
 SHORT = Lengths(rounds=2, defender_steps=3, attacker_steps=2, publish_every=2, arm_steps=0, matrix=False)
 

@@ -1,12 +1,12 @@
 from prometheus_client import CollectorRegistry
 
-from services.judge.counting import JudgeMetrics
-from services.judge.handler import Judge
-from services.judge.members.refusal import RefusalClassifier
-from shared.arena import language
-from shared.arena.adapters import ArenaOracle, ArenaSeeds
-from shared.arena.parser import parse
-from shared.domain.bout import Label, Refusal
+from harden.domain.bout import Label, Refusal
+from harden.judge.counting import JudgeMetrics
+from harden.judge.handler import Judge
+from harden.judge.members.refusal import RefusalClassifier
+from harden.worlds.arena import language
+from harden.worlds.arena.adapters import ArenaOracle, ArenaSeeds
+from harden.worlds.arena.parser import parse
 from tests.support.builders import a_bout, a_sampled
 
 HARMFUL = ArenaSeeds().seeds()[0]

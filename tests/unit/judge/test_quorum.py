@@ -1,8 +1,8 @@
 import pytest
 
-from services.judge.core.quorum import majority, response_verdict
-from services.judge.members.refusal import classify
-from shared.domain.bout import Ballot, Label, Refusal
+from harden.domain.bout import Ballot, Label, Refusal
+from harden.judge.core.quorum import majority, response_verdict
+from harden.judge.members.refusal import classify
 
 YES, NO, UNSCOREABLE = Label.YES, Label.NO, Label.UNSCOREABLE
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 from pydantic import Field, ValidationError
 
-from shared.config import KafkaSettings, Section, ServiceConfig, describe, refuse_unknown, setting_names
-from shared.domain.errors import SetupError
+from harden.config import KafkaSettings, Section, ServiceConfig, describe, refuse_unknown, setting_names
+from harden.domain.errors import SetupError
 
 
 class JudgeSection(Section):

@@ -3,8 +3,8 @@
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from shared import metrics
-from shared.metrics import CATALOGUE, Metric, Type, by_name
+from harden import metrics
+from harden.metrics import CATALOGUE, Metric, Type, by_name
 
 CONTENT_LABELS = {"bout_id", "prompt", "text", "seed", "attack", "response", "policy_digest"}
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.runtime.offsets import OpenOffsets
+from harden.runtime.offsets import OpenOffsets
 
 
 def test_nothing_finished_is_nothing_to_commit() -> None:

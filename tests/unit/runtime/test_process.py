@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from shared.runtime.process import run_main
+from harden.runtime.process import run_main
 from tests.support.tiny_service import TinyConfig, serve
 from tests.support.workers import wait_until
 

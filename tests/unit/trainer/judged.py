@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared.domain.bout import (
+from harden.domain.bout import (
     Attack,
     AttackedBout,
     AttackPlan,
@@ -26,7 +26,7 @@ from shared.domain.bout import (
     SeedLabel,
     Slot,
 )
-from shared.domain.conversation import Conversation
+from harden.domain.conversation import Conversation
 
 SAMPLING = Sampling(8)
 EFFORT = SamplingEffort(1, 0, 0.0, 1.0)

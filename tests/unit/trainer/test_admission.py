@@ -2,10 +2,10 @@ from collections.abc import Callable
 
 import pytest
 
-from services.trainer.core import admission
-from services.trainer.core.admission import AdmissionRules, Graded, graded
-from services.trainer.core.rewards import OFF_GOAL, UNSCOREABLE_RESPONSE, AttackerRewards, DefenderRewards
-from shared.domain.bout import AttackSource, FinishReason, JudgedBout, Label, Purpose, Refusal, Role
+from harden.domain.bout import AttackSource, FinishReason, JudgedBout, Label, Purpose, Refusal, Role
+from harden.trainer.core import admission
+from harden.trainer.core.admission import AdmissionRules, Graded, graded
+from harden.trainer.core.rewards import OFF_GOAL, UNSCOREABLE_RESPONSE, AttackerRewards, DefenderRewards
 from tests.unit.trainer.judged import LEAK, OTHER, REFUSED, a_judged_bout, on_attack, on_response
 
 UNDECIDED = on_response(Label.UNSCOREABLE, Refusal.UNSCOREABLE)

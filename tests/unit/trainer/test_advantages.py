@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.trainer.core import advantages
-from services.trainer.core.advantages import Baseline, of_group
+from harden.trainer.core import advantages
+from harden.trainer.core.advantages import Baseline, of_group
 
 REWARDS = st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.1, 1.0]), min_size=2, max_size=16)
 BASELINES: list[Baseline] = ["standard", "dr_grpo", "rloo"]

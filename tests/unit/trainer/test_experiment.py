@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from services.trainer import experiment as experiments
-from shared.domain.errors import SetupError
+from harden.domain.errors import SetupError
+from harden.trainer import experiment as experiments
 
-DEMO = Path("deploy/local/demo.yaml")
+DEMO = Path("experiments/demo.yaml")
 
 
 def parsed(**changes: Any) -> experiments.Experiment:

@@ -1,6 +1,6 @@
-from services.trainer.core.hygiene import Overlap, overlaps
-from shared.arena.seeds import anchor, training_seeds, transform
-from shared.arena.suites import all_suites
+from harden.trainer.core.hygiene import Overlap, overlaps
+from harden.worlds.arena.seeds import anchor, training_seeds, transform
+from harden.worlds.arena.suites import all_suites
 
 
 def test_disjoint_splits_share_nothing() -> None:

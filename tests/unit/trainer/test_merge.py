@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.trainer.core.merge import PROMPT, prefix_tree, split_to_fit
+from harden.trainer.core.merge import PROMPT, prefix_tree, split_to_fit
 
 ROLLOUTS = st.lists(st.lists(st.integers(0, 3), max_size=6), max_size=8)
 

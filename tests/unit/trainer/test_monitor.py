@@ -1,7 +1,7 @@
 from typing import Any
 
-from services.trainer.core.monitor import Limits, breaches
-from shared.statistics import wilson
+from harden.statistics import wilson
+from harden.trainer.core.monitor import Limits, breaches
 
 LIMITS = Limits(max_refusal_ordinary=0.15, min_accuracy_ordinary=0.85, max_zero_variance=0.9)
 

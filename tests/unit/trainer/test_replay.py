@@ -2,9 +2,9 @@ import json
 from collections import Counter
 from dataclasses import replace
 
-from services.trainer.core.replay import ReplayPool
-from shared.domain.bout import RecordedAttack, Seed
-from shared.domain.conversation import BlobRef, Conversation, Image, Message, Speaker, Text
+from harden.domain.bout import RecordedAttack, Seed
+from harden.domain.conversation import BlobRef, Conversation, Image, Message, Speaker, Text
+from harden.trainer.core.replay import ReplayPool
 from tests.unit.trainer.judged import a_seed
 
 

@@ -4,9 +4,9 @@ from itertools import product
 
 import pytest
 
-from services.trainer.core import rewards
-from services.trainer.core.rewards import AttackerRewards, DefenderRewards, of_attack, of_response
-from shared.domain.bout import Label, Refusal, ResponseVerdict, SeedLabel
+from harden.domain.bout import Label, Refusal, ResponseVerdict, SeedLabel
+from harden.trainer.core import rewards
+from harden.trainer.core.rewards import AttackerRewards, DefenderRewards, of_attack, of_response
 from tests.unit.trainer.judged import LEAK, OTHER, REFUSED, a_seed, on_attack, on_response
 
 D, A = DefenderRewards(), AttackerRewards()

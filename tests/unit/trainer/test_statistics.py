@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.statistics import Rate, clustered, cohen_kappa, wilson
+from harden.statistics import Rate, clustered, cohen_kappa, wilson
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from buf.validate import validate_pb2 as _validate_pb2
+from harden.rules import validate_pb2 as _validate_pb2
 from harden.bout.v1 import bout_pb2 as _bout_pb2
 from harden.common.v1 import completion_pb2 as _completion_pb2
 from harden.common.v1 import conversation_pb2 as _conversation_pb2

@@ -22,7 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from harden.rules import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bharden/common/v1/meta.proto\x12\x10harden.common.v1\x1a\x1b\x62uf/validate/validate.proto\"\xe3\x01\n\tEventMeta\x12\'\n\x08\x65vent_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12%\n\x0boccurred_at\x18\x02 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x1b\n\x07service\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12.\n\nparent_ids\x18\x04 \x03(\tB\x1a\xbaH\x17\x92\x01\x14\"\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12\x39\n\x0epolicy_digests\x18\x05 \x03(\tB!\xbaH\x1e\x92\x01\x1b\"\x19r\x17\x32\x15^sha256:[0-9a-f]{64}$b\x06proto3')

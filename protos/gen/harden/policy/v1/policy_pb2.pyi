@@ -1,4 +1,4 @@
-from buf.validate import validate_pb2 as _validate_pb2
+from harden.rules import validate_pb2 as _validate_pb2
 from harden.common.v1 import conversation_pb2 as _conversation_pb2
 from harden.common.v1 import meta_pb2 as _meta_pb2
 from google.protobuf.internal import containers as _containers

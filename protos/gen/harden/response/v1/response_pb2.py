@@ -22,7 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from harden.rules import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from harden.attack.v1 import attack_pb2 as harden_dot_attack_dot_v1_dot_attack__pb2
 from harden.common.v1 import completion_pb2 as harden_dot_common_dot_v1_dot_completion__pb2
 from harden.common.v1 import meta_pb2 as harden_dot_common_dot_v1_dot_meta__pb2

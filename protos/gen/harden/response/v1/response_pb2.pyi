@@ -1,4 +1,4 @@
-from buf.validate import validate_pb2 as _validate_pb2
+from harden.rules import validate_pb2 as _validate_pb2
 from harden.attack.v1 import attack_pb2 as _attack_pb2
 from harden.common.v1 import completion_pb2 as _completion_pb2
 from harden.common.v1 import meta_pb2 as _meta_pb2

@@ -22,7 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from harden.rules import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from harden.common.v1 import meta_pb2 as harden_dot_common_dot_v1_dot_meta__pb2
 from harden.response.v1 import response_pb2 as harden_dot_response_dot_v1_dot_response__pb2
 

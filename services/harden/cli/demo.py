@@ -1,0 +1,111 @@
+"""harden demo and harden run: the whole ring on this machine, from start to report."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from harden.cli.output import note
+from harden.cli.report import where_to_look
+from harden.local.interrupts import Interrupted, Interrupts
+from harden.local.play import Plan, StartRing, play
+from harden.local.progress import display_for
+from harden.local.rundir import LocalRun
+from harden.local.services import parse_replicas
+from harden.trainer import experiment as experiments
+from harden.trainer.experiment import Experiment
+
+DEMO = experiments.shipped("demo")
+EXIT_FAILED = 1
+
+Seed = Annotated[int | None, Parameter(help="Random seed of the whole run; left out, the experiment's own.")]
+Rounds = Annotated[int | None, Parameter(help="Rounds to play; left out, as many as the experiment says.")]
+Replicas = Annotated[
+    list[str] | None,
+    Parameter(help="Several processes of a service, such as judge=2; may be given more than once.", negative=""),
+]
+RunDir = Annotated[Path | None, Parameter(help="Where everything of the run goes. What an earlier run left there is replaced.")]
+InProcess = Annotated[bool, Parameter(help="Everything in this process: no Java, no Triton.", negative="")]
+InstallSeconds = Annotated[float, Parameter(help="How long installing took, for the report.", show=False)]
+
+
+def demo(
+    *,
+    seed: Seed = None,
+    rounds: Rounds = None,
+    replicas: Replicas = None,
+    run_dir: RunDir = None,
+    in_process: InProcess = False,
+    install_seconds: InstallSeconds = 0.0,
+) -> int:
+    """Hardens the arena's model while it is served, on real Kafka and Triton, and writes the report.
+
+    Everything it starts is stopped at the end, or with Ctrl-C at any time. The run's directory keeps the log of events,
+    so that `harden bout show`, `harden policy list` and their like go on working.
+    """
+    experiment = with_changes(experiments.load(DEMO), seed, rounds)
+    return _play(experiment, run_dir or Path("runs/demo"), replicas, in_process, install_seconds)
+
+
+def run(
+    experiment: Annotated[Path, Parameter(help="The experiment file (YAML).")],
+    *,
+    seed: Seed = None,
+    rounds: Rounds = None,
+    replicas: Replicas = None,
+    run_dir: RunDir = None,
+    in_process: InProcess = False,
+) -> int:
+    """Plays an experiment file on a ring on this machine, as the demo does; into runs/<its name>."""
+    loaded = with_changes(experiments.load(experiment), seed, rounds)
+    return _play(loaded, run_dir or Path("runs") / loaded.name, replicas, in_process, 0.0)
+
+
+def with_changes(experiment: Experiment, seed: int | None, rounds: int | None) -> Experiment:
+    """The experiment with another seed and other rounds, checked as if they had stood in the file."""
+    content = experiment.model_dump(mode="json")
+    if seed is not None:
+        content["seed"] = seed
+    if rounds is not None:
+        content["schedule"]["rounds"] = rounds
+    return experiments.parse(content, "--seed and --rounds")
+
+
+def _play(experiment: Experiment, run_dir: Path, replicas: list[str] | None, in_process: bool, install_s: float) -> int:
+    plan = Plan(
+        experiment=experiment,
+        run=LocalRun(run_dir),
+        replicas=parse_replicas(replicas or []),
+        install_s=install_s,
+        command=" ".join(["harden", *sys.argv[1:]]),
+    )
+    with Interrupts() as interrupts:
+        try:
+            start_ring = _starter(in_process)
+            with display_for() as display:
+                display.say(f"run {experiment.name}, seed {experiment.seed}, into {run_dir}")
+                report = play(plan, display, start_ring, interrupts)
+        except Interrupted as interruption:
+            note(f"stopped by {interruption}; nothing of it is running any more")
+            return 128 + interruption.number
+    for line in where_to_look(run_dir, report):
+        print(line)
+    if report.examples and not in_process:
+        print(f"one bout: harden bout show {report.examples[0].bout_id[:12]} --run {run_dir}")
+    return 0 if report.ok else EXIT_FAILED
+
+
+def _starter(in_process: bool) -> StartRing:
+    """What the ring needs of the machine is checked here, before anything of an earlier run is replaced.
+
+    Imported here: the first brings torch, and the second is not needed where there is no Java.
+    """
+    if in_process:
+        from harden.cli import in_process as one_process
+
+        return one_process.start
+    from harden.local import ring
+
+    ring.check_machine()
+    return ring.start

@@ -1,0 +1,150 @@
+"""The same ring in one process: every service's `build` on the in-memory bus, the engine in this process. No Java, no Triton.
+
+For tests, for debugging, and as the baseline of what the ring of processes costs.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from functools import partial
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from harden.attacker import main as attacker
+from harden.attacker.config import AttackerSettings
+from harden.bus.memory import MemoryBus
+from harden.bus.ports import Bus
+from harden.cli.reporting.schema import Components, Exchange
+from harden.cli.seeds import submit_arena
+from harden.config import LogSettings, WorkerSettings
+from harden.defender_inference import main as defender_inference
+from harden.defender_inference.config import DefenderInferenceSettings
+from harden.domain.bout import Slot
+from harden.domain.errors import SetupError
+from harden.judge import main as judge
+from harden.judge.config import JudgeSettings
+from harden.local import examples
+from harden.local.interrupts import Interrupts
+from harden.local.play import Plan, library_versions
+from harden.local.rundir import LocalRun
+from harden.local.supervisor import RingBroken
+from harden.runtime import logs
+from harden.runtime.service import Service
+from harden.runtime.worker import Worker
+from harden.serving.follower import Source
+from harden.serving.in_process import InProcessPolicies
+from harden.serving.ports import PolicyClient
+from harden.serving.transformers_loader import TransformersLoader
+from harden.store.object_store import ObjectStore
+from harden.store.ports import BlobStore
+from harden.store.signing import Signer, Verifier, generate_keypair
+from harden.trainer.config import TrainerSettings
+from harden.trainer.main import Surroundings, play
+from harden.worlds.arena.adapters import ArenaImages, ArenaTransforms
+
+# A step that is under way when a stop is asked for is short; longer means that a thread hangs.
+STOP_TIMEOUT_S = 30.0
+
+
+class InProcessRing:
+    """Threads of this process. The first error of any of them ends the ring."""
+
+    def __init__(self, plan: Plan, bus: Bus) -> None:
+        self._plan = plan
+        self._bus = bus
+        self._stop = threading.Event()
+        # The trainer sets its own at the end of the game, when the workers have nothing to be told yet.
+        self.trainer_stop = threading.Event()
+        self._trainer_done = threading.Event()
+        self._failure: BaseException | None = None
+        self._threads: list[threading.Thread] = []
+
+    def start(self, services: Sequence[Service], play: Callable[[], None]) -> None:
+        """`play` is the trainer's whole game; it ends early when `trainer_stop` is set."""
+        for service in services:
+            worker = Worker(service, self._bus, WorkerSettings(drain_timeout_s=2.0))
+            self._spawn(service.name, partial(worker.run, self._stop))
+        self._spawn("trainer", partial(self._play, play))
+
+    def is_playing(self) -> bool:
+        if isinstance(self._failure, SetupError):
+            raise self._failure
+        if self._failure is not None:
+            raise RingBroken(f"a service failed: {type(self._failure).__name__}: {self._failure}") from self._failure
+        return not self._trainer_done.is_set()
+
+    def components(self) -> Components:
+        return Components(processes=("one process",), **library_versions())
+
+    def examples(self) -> list[Exchange]:
+        return examples.pick(self._bus, (0, self._plan.experiment.schedule.rounds))
+
+    def stop(self) -> None:
+        """The trainer first, so that what it still waits for can come."""
+        self.trainer_stop.set()
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(STOP_TIMEOUT_S)
+
+    def _play(self, play: Callable[[], None]) -> None:
+        play()
+        self._trainer_done.set()
+
+    def _spawn(self, name: str, task: Callable[[], object]) -> None:
+        def run() -> None:
+            try:
+                task()
+            except BaseException as error:
+                self._failure = self._failure or error
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+
+@contextmanager
+def start(plan: Plan, say: Callable[[str], None], interrupts: Interrupts) -> Iterator[InProcessRing]:
+    """A StartRing. Logs of all services go to one file in the run's directory."""
+    if any(count > 1 for count in plan.replicas.values()):
+        raise SetupError("--in-process runs one of each service; leave --replicas out, or leave --in-process out")
+    run, bus = plan.run, MemoryBus()
+    bus.create_topics()
+    submit_arena(bus)
+    generate_keypair(run.signing_key.parent)
+    store = ObjectStore(str(run.store))
+    with (
+        _logging_to(run),
+        InProcessPolicies(list(Slot), Source(bus, store, Verifier([run.verify_key])), TransformersLoader()) as policies,
+    ):
+        ring = InProcessRing(plan, bus)
+        around = Surroundings(bus, store, Signer(run.signing_key), CollectorRegistry(), ring.trainer_stop)
+        settings = TrainerSettings(experiment=run.experiment, run_dir=run.root)
+        try:
+            ring.start(_services(policies, store), lambda: play(settings, plan.experiment, around, lambda: None))
+            yield ring
+        finally:
+            with interrupts.shield():
+                ring.stop()
+
+
+@contextmanager
+def _logging_to(run: LocalRun) -> Iterator[None]:
+    """What the services log goes to a file, so that progress stays readable."""
+    run.logs.mkdir(parents=True, exist_ok=True)
+    with (run.logs / "in-process.log").open("w") as file:
+        with redirect_stderr(file):
+            logs.start(LogSettings(format="json"), "in-process")
+        try:
+            yield
+        finally:
+            structlog.reset_defaults()
+
+
+def _services(policies: PolicyClient, store: BlobStore) -> list[Service]:
+    judging = JudgeSettings()
+    return [
+        attacker.build(AttackerSettings(), policies, ArenaTransforms(), ArenaImages(), store),
+        defender_inference.build(DefenderInferenceSettings(), policies, store),
+        judge.build(judging, judge.panel_of(judging), CollectorRegistry()),
+    ]

@@ -1,0 +1,113 @@
+"""Where reading commands find the log: a broker they are told of, the one of a running demo, or the log that a run left behind.
+
+What a run left behind is read by a broker started on the run's own data for as long as the command takes. So there is one
+way to read, nothing is lost in an export, and a finished run shows as much as a running one.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from harden.bus.kafka import KafkaBus
+from harden.bus.ports import Bus, Incoming
+from harden.cli.config import CliConfig
+from harden.cli.output import note
+from harden.config import KafkaSettings
+from harden.domain.errors import SetupError
+from harden.local.rundir import LocalRun
+
+MAX_RECORDS = 500
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Where:
+    """Which log to read."""
+
+    run: Annotated[Path | None, Parameter(help="Directory of a run, running or over.")] = None
+    kafka: Annotated[str | None, Parameter(help="A broker, host:port.")] = None
+
+
+@dataclass(frozen=True)
+class OpenLog:
+    """A bus to read from, and whether somebody is reading what is written to it."""
+
+    bus: Bus
+    is_live: bool
+    store_uri: str
+    verify_key_files: tuple[Path, ...]
+    timeout_s: float
+
+
+@contextmanager
+def open_log(where: Where | None) -> Iterator[OpenLog]:
+    """SetupError where there is no log to be read, saying how to get one."""
+    where = where or Where()
+    config = CliConfig()
+    if where.run and where.kafka:
+        raise SetupError("--run and --kafka name two logs; give one of them")
+    if where.kafka:
+        config = CliConfig(kafka={**config.kafka.model_dump(), "bootstrap_servers": where.kafka})
+    if where.kafka or (where.run is None and _names_a_broker(config)):
+        with _closing(KafkaBus(config.kafka)) as bus:
+            yield OpenLog(bus, True, config.store.uri, config.keys.verify_key_files, config.cli.read_timeout_s)
+        return
+    run = LocalRun(where.run or config.cli.run_dir)
+    with _broker_of(run) as (bootstrap_servers, is_live):
+        settings = config.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers})
+        with _closing(KafkaBus(settings)) as bus:
+            yield OpenLog(bus, is_live, str(run.store), (run.verify_key,), config.cli.read_timeout_s)
+
+
+def _names_a_broker(config: CliConfig) -> bool:
+    """Whether the environment does, rather than the default."""
+    return config.kafka.bootstrap_servers != KafkaSettings().bootstrap_servers
+
+
+@contextmanager
+def _broker_of(run: LocalRun) -> Iterator[tuple[str, bool]]:
+    live = run.live()
+    if live is not None:
+        yield live.bootstrap_servers, True
+        return
+    if not run.kafka.is_dir():
+        raise SetupError(
+            f"there is no log at {run.root}: `make demo` plays a run, --run names another run's directory, "
+            "--kafka host:port a broker that is running"
+        )
+    from harden.local.kafka import LocalKafka
+
+    note(f"{run.root} is over; starting a broker on its log to read it")
+    with LocalKafka(run.kafka) as kafka:
+        yield kafka.bootstrap_servers, False
+
+
+@contextmanager
+def _closing(bus: Bus) -> Iterator[Bus]:
+    try:
+        yield bus
+    finally:
+        bus.close()
+
+
+def read_all(log: OpenLog, topics: Sequence[str], keep: Callable[[Incoming], bool] = lambda _: True) -> list[Incoming]:
+    """Every message of the topics that is there now and that `keep` wants, oldest first within a partition."""
+    reader = log.bus.log_reader(list(topics), client_id="cli")
+    kept: list[Incoming] = []
+    deadline = time.monotonic() + log.timeout_s
+    try:
+        while not reader.caught_up():
+            if time.monotonic() > deadline:
+                raise SetupError(
+                    f"{', '.join(topics)} could not be read to the end within {log.timeout_s:.0f} s; "
+                    "raise HARDEN_CLI__READ_TIMEOUT_S"
+                )
+            kept += [message for message in reader.poll(0.2, MAX_RECORDS) if keep(message)]
+        return kept
+    finally:
+        reader.close()

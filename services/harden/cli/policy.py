@@ -1,0 +1,204 @@
+"""harden policy: what was published and served, and whether it is what its signed manifest says."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from harden import codec
+from harden.cli import output
+from harden.cli.log_access import OpenLog, Where, open_log, read_all
+from harden.domain.errors import PoisonError, SetupError
+from harden.domain.events import Event
+from harden.domain.policy import PolicyManifest, PolicyPublished, PolicyRefused, PolicyRetired, PolicyServed
+from harden.store.object_store import ObjectStore
+from harden.store.policies import fetch_files, fetch_manifest
+from harden.store.signing import Verifier, generate_keypair
+from harden.topics import POLICIES, SERVED, Topic
+
+app = App(name="policy", help="Policies: what was published, what is served, and whether it is what it says.")
+EXIT_NOT_VERIFIED = 1
+MIN_PREFIX = 6
+
+
+@dataclass(frozen=True)
+class Publication:
+    """`state` is what the replicas say of it: served, refused with the reason, or nothing yet."""
+
+    published: PolicyPublished
+    state: str
+
+
+@app.command(name="list")
+def list_policies(
+    *,
+    where: Where | None = None,
+    json: Annotated[bool, Parameter(help="Answer in JSON.")] = False,
+) -> None:
+    """Every publication the log still holds, oldest first, and what the replicas said of it."""
+    with open_log(where) as log:
+        publications = _publications(log)
+    if json:
+        output.as_json([_row_json(one) for one in publications])
+        return
+    if not publications:
+        output.note("nothing was published yet")
+        return
+    headers = ("slot", "version", "digest", "round", "step", "reason", "published", "state")
+    output.table(
+        headers,
+        [
+            (
+                p.policy.slot.value,
+                p.policy.version,
+                _short(p.policy.digest),
+                p.lineage.round,
+                p.lineage.step,
+                p.reason,
+                output.when(p.published_at),
+                one.state,
+            )
+            for one in publications
+            for p in [one.published]
+        ],
+    )
+
+
+@app.command
+def show(
+    policy: Annotated[str, Parameter(help="Its digest or the first six or more digits of it, or slot/version.")],
+    *,
+    where: Where | None = None,
+    json: Annotated[bool, Parameter(help="Answer in JSON.")] = False,
+) -> None:
+    """One policy: where it comes from and what it is made of, as its verified manifest says."""
+    with open_log(where) as log:
+        one = _find(_publications(log), policy)
+        manifest = fetch_manifest(ObjectStore(log.store_uri), Verifier(log.verify_key_files), one.published)
+    if json:
+        output.as_json({**_row_json(one), "manifest": _manifest_json(manifest)})
+        return
+    p, lineage = one.published, manifest.lineage
+    print(f"{p.policy.digest}\n  slot {p.policy.slot.value}, version {p.policy.version}, {p.reason}; {one.state}")
+    print(f"  made by {lineage.produced_by} in round {lineage.round}, step {lineage.step} of run {lineage.run_id}")
+    print(f"  parent {lineage.parent or 'none: it is a first one'}")
+    print(f"  probe: {len(manifest.probe.prompts)} prompts, log-probs within {manifest.probe.tolerance:g} nats")
+    output.table(("file", "bytes", "sha256"), [(f.path, f.blob.num_bytes, _short(f.blob.sha256)) for f in manifest.files])
+
+
+@app.command
+def verify(
+    policies: Annotated[list[str] | None, Parameter(help="Which ones, as for show; all when none is named.")] = None,
+    /,
+    *,
+    where: Where | None = None,
+) -> int:
+    """Checks signature, digest and every file against the store. Ends with 1 where one of them does not hold."""
+    with open_log(where) as log:
+        publications = _publications(log)
+        chosen = [_find(publications, name) for name in policies] if policies else publications
+        store, verifier = ObjectStore(log.store_uri), Verifier(log.verify_key_files)
+        num_bad = 0
+        for one in chosen:
+            name = f"{one.published.policy.slot.value}/{one.published.policy.version} {_short(one.published.policy.digest)}"
+            problem = _problem(store, verifier, one.published)
+            num_bad += problem is not None
+            print(f"{name}  {'holds' if problem is None else f'DOES NOT HOLD: {problem}'}")
+    output.note(f"{len(chosen) - num_bad} of {len(chosen)} hold")
+    return EXIT_NOT_VERIFIED if num_bad else 0
+
+
+@app.command
+def keys(directory: Annotated[Path, Parameter(help="Where to; it must not hold keys yet.")]) -> None:
+    """Makes the pair of keys that policies are signed and verified with."""
+    signing, verifying = generate_keypair(directory)
+    print(f"{signing}: for the trainer alone (HARDEN_KEYS__SIGNING_KEY_FILE)")
+    print(f"{verifying}: for everyone who loads policies (HARDEN_KEYS__VERIFY_KEY_FILES)")
+
+
+def _problem(store: ObjectStore, verifier: Verifier, published: PolicyPublished) -> str | None:
+    try:
+        manifest = fetch_manifest(store, verifier, published)
+        with tempfile.TemporaryDirectory() as scratch:
+            fetch_files(store, manifest, Path(scratch))
+    except PoisonError as poison:
+        return str(poison)
+    return None
+
+
+def _publications(log: OpenLog) -> list[Publication]:
+    published = [event.fact for event in _events(log, POLICIES) if isinstance(event.fact, PolicyPublished)]
+    retired = {event.fact.policy.digest for event in _events(log, POLICIES) if isinstance(event.fact, PolicyRetired)}
+    said: dict[tuple[str, int], str] = {}
+    for event in _events(log, SERVED):
+        match event.fact:
+            case PolicyServed() as fact:
+                said[_key(fact)] = f"served after {fact.load_ms:.0f} ms"
+            case PolicyRefused() as fact:
+                said[_key(fact)] = f"refused: {fact.reason}"
+    publications = []
+    for one in published:
+        state = (
+            "retired" if one.policy.digest in retired else said.get((one.policy.slot.value, one.policy.version), "not served")
+        )
+        publications.append(Publication(one, state))
+    return publications
+
+
+def _key(fact: PolicyServed | PolicyRefused) -> tuple[str, int]:
+    return fact.policy.slot.value, fact.policy.version
+
+
+def _events(log: OpenLog, topic: Topic) -> list[Event]:
+    return [codec.from_message(topic, message) for message in read_all(log, [topic.name])]
+
+
+def _find(publications: Sequence[Publication], name: str) -> Publication:
+    """The newest publication of that digest, prefix of a digest, or slot/version."""
+    slot, _, version = name.partition("/")
+    digits = name.removeprefix("sha256:")
+    found = [
+        one
+        for one in publications
+        for policy in [one.published.policy]
+        if (policy.slot.value == slot and str(policy.version) == version)
+        or (len(digits) >= MIN_PREFIX and policy.digest.removeprefix("sha256:").startswith(digits))
+    ]
+    if not found:
+        raise SetupError(f"no policy {name!r} was published; `harden policy list` shows digests, or name one as slot/version")
+    if len({one.published.policy.digest for one in found}) > 1:
+        raise SetupError(f"several policies begin with {name}; give more digits of the digest")
+    return found[-1]
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]
+
+
+def _row_json(one: Publication) -> dict[str, object]:
+    p = one.published
+    return {
+        "slot": p.policy.slot.value,
+        "version": p.policy.version,
+        "digest": p.policy.digest,
+        "run_id": p.lineage.run_id,
+        "round": p.lineage.round,
+        "step": p.lineage.step,
+        "parent": p.lineage.parent,
+        "reason": p.reason,
+        "published_at": p.published_at,
+        "state": one.state,
+    }
+
+
+def _manifest_json(manifest: PolicyManifest) -> dict[str, object]:
+    return {
+        "slot": manifest.slot.value,
+        "version": manifest.version,
+        "produced_by": manifest.lineage.produced_by,
+        "probe": {"prompts": len(manifest.probe.prompts), "tolerance": manifest.probe.tolerance},
+        "files": [{"path": f.path, "sha256": f.blob.sha256, "num_bytes": f.blob.num_bytes} for f in manifest.files],
+    }

@@ -1,0 +1,122 @@
+"""What lies where in the directory of a local run, and who is using it."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harden.domain.errors import SetupError
+
+# One of these says that a directory is a run of ours, which the next one may replace.
+MARKS = ("supervisor.json", "experiment.yaml", "progress.json", ".lock")
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Where the parts of a running ring answer."""
+
+    pid: int
+    bootstrap_servers: str
+    triton_grpc: str
+    triton_http: str
+    admin_ports: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRun:
+    """Paths are absolute, so that processes may run anywhere."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", self.root.absolute())
+
+    @property
+    def kafka(self) -> Path:
+        """Kafka's data: kept after the run, so that `harden bout show` and its like can read it."""
+        return self.root / "kafka"
+
+    @property
+    def triton(self) -> Path:
+        return self.root / "triton"
+
+    @property
+    def store(self) -> Path:
+        return self.root / "store"
+
+    @property
+    def signing_key(self) -> Path:
+        return self.root / "keys" / "signing.pem"
+
+    @property
+    def verify_key(self) -> Path:
+        return self.root / "keys" / "verify.pem"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def experiment(self) -> Path:
+        return self.root / "experiment.yaml"
+
+    def live(self) -> Live | None:
+        """The ring that runs on this directory now; None where none does."""
+        try:
+            live = Live(**json.loads((self.root / "ring.json").read_text()))
+            os.kill(live.pid, 0)
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, ProcessLookupError):
+            return None
+        except PermissionError:
+            return live
+        return live
+
+    def announce(self, live: Live) -> None:
+        self.write("ring.json", asdict(live))
+
+    def withdraw(self) -> None:
+        (self.root / "ring.json").unlink(missing_ok=True)
+
+    def write(self, name: str, content: Mapping[str, Any]) -> None:
+        self.write_text(name, json.dumps(content, indent=1))
+
+    def write_text(self, name: str, text: str) -> None:
+        """Replaces the file whole, never half."""
+        path = self.root / name
+        new = path.with_name(f".{path.name}.new")
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Emptied for a new run, and nobody else's until the end. SetupError where it is somebody's already."""
+        self._refuse_foreign()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock_file = (self.root / ".lock").open("w")
+        except OSError as error:
+            raise SetupError(f"{self.root} cannot be written ({error.strerror}); give --run-dir another directory") from error
+        with lock_file as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise SetupError(f"another run is using {self.root}; wait for it, or give another --run-dir") from error
+            for path in self.root.iterdir():
+                if path.name == ".lock":
+                    continue
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            yield
+
+    def _refuse_foreign(self) -> None:
+        if self.root.exists() and not self.root.is_dir():
+            raise SetupError(f"{self.root} is a file; give --run-dir a directory")
+        if self.root.is_dir() and any(self.root.iterdir()) and not any((self.root / mark).exists() for mark in MARKS):
+            raise SetupError(f"{self.root} holds files that no run made; give --run-dir a new or empty directory")

@@ -1,0 +1,108 @@
+"""What came back of the bouts the trainer sent, until the task that wants them takes them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from threading import Event as StopEvent
+
+from harden.config import GATHER_S
+from harden.domain.bout import JudgedBout, PolicyRef, SamplingEffort
+from harden.domain.errors import SetupError
+from harden.trainer.core.ledger import End, Ledger
+from harden.trainer.publisher import Publisher
+from harden.trainer.ring import Arrival, DeadBout, Ring
+
+POLL_S = 0.05
+
+
+class Stopped(Exception):
+    """The process was asked to stop while it waited. Nothing is lost: the checkpoint lies before the task."""
+
+
+class Inbox:
+    def __init__(self, ring: Ring, ledger: Ledger, publisher: Publisher, stop: StopEvent, now: Callable[[], float]) -> None:
+        self._ring = ring
+        self._ledger = ledger
+        self._publisher = publisher
+        self._stop = stop
+        self._now = now
+        self._arrived: dict[str, Arrival] = {}
+        self._awaited: set[str] = set()  # evaluation bouts, which the ledger does not account for
+
+    def expect(self, bout_ids: Iterable[str]) -> None:
+        """Evaluation bouts to come. Training bouts are expected because the ledger has them open."""
+        self._awaited.update(bout_ids)
+
+    def take(self, bout_ids: Sequence[str], timeout_s: float, watch: Callable[[int], None]) -> list[JudgedBout]:
+        """The bouts in the order asked for, without those that died or stayed away for `timeout_s` after the last sign of life.
+
+        `watch` is told how many are still missing whenever that changes.
+        """
+        missing = set(bout_ids) - self._arrived.keys()
+        missing = {b for b in missing if self._is_wanted(b)}
+        deadline = self._now() + timeout_s
+        while missing:
+            if self._stop.is_set():
+                raise Stopped
+            self._poll()
+            left = {b for b in missing if b not in self._arrived and self._is_wanted(b)}
+            if len(left) < len(missing):
+                watch(len(left))
+                deadline = self._now() + timeout_s
+            elif self._now() > deadline:
+                for bout_id in left:
+                    self._ledger.end(bout_id, End.EXPIRED)
+                left = set()
+            missing = left
+        self._awaited.difference_update(bout_ids)
+        return [self._take(bout_id) for bout_id in bout_ids if bout_id in self._arrived]
+
+    def wait_until_served(self, policy: PolicyRef, timeout_s: float) -> None:
+        """Raises SetupError where a replica refuses `policy` or the time is up."""
+        deadline = self._now() + timeout_s
+        while not self._publisher.is_served(policy):
+            if self._stop.is_set():
+                raise Stopped
+            refused = self._publisher.refusal_of(policy)
+            if refused is not None:
+                raise SetupError(
+                    f"{refused.replica} refuses version {policy.version} of slot {policy.slot} ({refused.reason}: "
+                    f"{refused.detail}); put that right and start again, the run goes on where it was"
+                )
+            if self._now() > deadline:
+                raise SetupError(
+                    f"no replica serves version {policy.version} of slot {policy.slot} after {timeout_s:.0f} s; "
+                    "see whether Triton runs, follows the policies topic and trusts the signing key"
+                )
+            self._poll()
+
+    def _poll(self) -> None:
+        arrivals = self._ring.poll(POLL_S)
+        for arrival in arrivals:
+            match arrival.what:
+                case JudgedBout() as judged:
+                    if self._is_wanted(judged.bout.bout_id) and judged.bout.bout_id not in self._arrived:
+                        self._arrived[judged.bout.bout_id] = arrival
+                    else:
+                        self._ring.used(arrival)  # delivered again, or too late to count
+                case DeadBout(bout_id):
+                    self._ledger.end(bout_id, End.DEAD_LETTERED)
+                    self._awaited.discard(bout_id)
+                case word:
+                    self._publisher.heard(word)
+        if arrivals:
+            # So that the next poll brings many; see WorkerSettings.gather_s.
+            self._stop.wait(GATHER_S)
+
+    def _is_wanted(self, bout_id: str) -> bool:
+        return self._ledger.is_open(bout_id) or bout_id in self._awaited
+
+    def _take(self, bout_id: str) -> JudgedBout:
+        arrival = self._arrived.pop(bout_id)
+        self._ring.used(arrival)
+        assert isinstance(arrival.what, JudgedBout)
+        self._publisher.swaps.efforts += _efforts(arrival.what)
+        return arrival.what
+
+
+def _efforts(judged: JudgedBout) -> list[SamplingEffort]:
+    of_attacker = judged.sampled.attacked.effort
+    return [judged.sampled.effort, *([of_attacker] if of_attacker else [])]

@@ -1,0 +1,149 @@
+"""Trainer: owns the game. Schedules bouts, learns from their verdicts, publishes policies, measures, rolls back.
+
+reads      harden.seeds.v1, harden.verdicts.v1, harden.served.v1, and the dead letters of what it scheduled
+writes     harden.bouts.v1      BoutScheduled      key bout_id
+           harden.policies.v1   PolicyPublished    key slot
+keeps      checkpoints in its run directory: weights, optimisers, RNG, position, ledger and offsets as one
+slowed by  the bouts it waits for; it schedules only what it is about to learn from
+survives   being killed at any moment (goes on from the checkpoint, trains no bout twice), lost and repeated messages;
+           a second trainer of the same run fences off the first
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event as StopEvent
+
+from prometheus_client import CollectorRegistry
+
+from harden.bus.ports import Bus
+from harden.domain import ids
+from harden.domain.bout import Role, Seed
+from harden.domain.errors import SetupError
+from harden.runtime.process import process, run_main
+from harden.store.object_store import ObjectStore
+from harden.store.ports import BlobStore
+from harden.store.signing import Signer
+from harden.trainer import experiment as experiments
+from harden.trainer.checkpoint import Checkpoints
+from harden.trainer.classroom import Classroom
+from harden.trainer.config import TrainerConfig, TrainerSettings
+from harden.trainer.core import schedule
+from harden.trainer.core.replay import ReplayPool
+from harden.trainer.experiment import Experiment
+from harden.trainer.game import Game
+from harden.trainer.inbox import Inbox, Stopped
+from harden.trainer.learner.learner import Learner
+from harden.trainer.observing import Observer
+from harden.trainer.publisher import Publisher
+from harden.trainer.records import Records
+from harden.trainer.ring import Ring
+from harden.trainer.rundir import RunDir
+from harden.trainer.seeding import read_seeds
+from harden.trainer.side import Side, probe_examples
+from harden.trainer.trainer import Trainer
+from harden.trainer.worlds import World, directory_of, world_of
+
+
+def run_id_of(experiment: Experiment) -> str:
+    return ids.root("run", experiment.name, experiment.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the trainer stands in: its adapters and the process around it."""
+
+    bus: Bus
+    store: BlobStore
+    signer: Signer
+    registry: CollectorRegistry
+    stop: StopEvent
+    now: Callable[[], float] = time.time
+
+
+def build(settings: TrainerSettings, experiment: Experiment, around: Surroundings, on_ready: Callable[[], None]) -> Trainer:
+    """The trainer at the point where its run directory says it is. Waits for seeds; `on_ready` is called when it has them."""
+    world = world_of(experiment)
+    seeds = read_seeds(around.bus, experiment, timeout_s=settings.seeds_timeout_s, stop=around.stop)
+    run_dir = RunDir(settings.run_dir)
+    run_dir.write_text("experiment.yaml", experiments.dump(experiment))
+    game = Game(
+        run_id=run_id_of(experiment),
+        sides={role: _side(role, experiment, seeds, world) for role in Role},
+        pool=ReplayPool(),
+        records=Records(run_dir),
+    )
+    checkpoints = Checkpoints(settings.run_dir)
+    offsets = game.restore(checkpoints)
+    ring = Ring(around.bus, run_id=game.run_id, start=offsets, now=around.now)
+    publisher = Publisher(ring, around.store, around.signer, run_id=game.run_id, now=around.now, num_replicas=settings.replicas)
+    on_ready()
+    return Trainer(
+        experiment,
+        game,
+        seeds=seeds,
+        suites=world.suites,
+        suites_between=world.suites_between,
+        classroom=Classroom(experiment, game.run_id, seeds, world, around.store),
+        ring=ring,
+        inbox=Inbox(ring, game.ledger, publisher, around.stop, around.now),
+        publisher=publisher,
+        checkpoints=checkpoints,
+        observer=Observer(run_dir, around.registry, schedule.tasks(experiment.lengths), experiment.schedule.rounds, around.now),
+    )
+
+
+def _side(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Side:
+    directory = directory_of(getattr(experiment.policies, role))
+    learner = Learner(directory, experiment.part(role).learner, ids.random_seed(ids.child(run_id_of(experiment), role, 0)))
+    every_seed = [seed for category in sorted(seeds) for seed in seeds[category]]
+    probes = probe_examples(role, seeds["harmful"] if role is Role.ATTACKER else every_seed, world.anchors)
+    return Side(role, learner, directory, probes)
+
+
+def play(settings: TrainerSettings, experiment: Experiment, around: Surroundings, on_ready: Callable[[], None]) -> None:
+    """Plays the run to its end, or until asked to stop, and says in `run.json` how it ended."""
+    trainer = build(settings, experiment, around, on_ready)
+    run_dir = RunDir(settings.run_dir)
+    try:
+        trainer.run()
+    except Stopped:
+        return
+    except SetupError as error:
+        run_dir.write("run.json", _ending(trainer, experiment, str(error)))
+        raise
+    run_dir.write("run.json", _ending(trainer, experiment, None))
+    around.stop.set()
+
+
+def _ending(trainer: Trainer, experiment: Experiment, failed: str | None) -> dict[str, object]:
+    return {
+        "ok": failed is None,
+        "seed": experiment.seed,
+        "failed": failed,
+        "play_seconds": round(trainer.game.play_seconds, 3),
+    }
+
+
+def serve(config: TrainerConfig) -> None:
+    experiment = experiments.load(config.trainer.experiment)
+    if config.keys.signing_key_file is None:
+        raise SetupError(
+            "the trainer signs what it publishes; set HARDEN_KEYS__SIGNING_KEY_FILE (`harden policy keys DIR` makes one)"
+        )
+    signer = Signer(Path(config.keys.signing_key_file))
+    with process(config, "trainer") as proc:
+        proc.bus.check_topics()
+        ready = StopEvent()
+        proc.ready_when("waiting for seeds", ready.is_set)
+        around = Surroundings(proc.bus, ObjectStore(config.store.uri), signer, proc.registry, proc.stop)
+        play(config.trainer, experiment, around, ready.set)
+
+
+def main() -> None:
+    run_main(TrainerConfig, serve)
+
+
+if __name__ == "__main__":
+    main()

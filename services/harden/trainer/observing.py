@@ -1,0 +1,178 @@
+"""What the trainer tells people: progress and figures in the run directory, metrics, one log line a task."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from harden import metrics
+from harden.domain.bout import Bout, JudgedBout, Purpose
+from harden.statistics import Rate
+from harden.trainer.core.results import Measured
+from harden.trainer.core.schedule import EndArm, Evaluate, Learn, Matrix, MeasureAttacker, Monitor, Publish, StartArm, Task
+from harden.trainer.game import Game
+from harden.trainer.learner.learner import StepReport
+from harden.trainer.lesson import Lesson
+from harden.trainer.publisher import Published
+from harden.trainer.rundir import Progress, RunDir
+
+log = structlog.get_logger()
+
+# Rough cost of a task relative to a defender step, for the share of the game that is done.
+_WEIGHT: dict[type, float] = {
+    Evaluate: 10.0,
+    MeasureAttacker: 5.0,
+    Matrix: 25.0,
+    Monitor: 0.5,
+    Publish: 0.5,
+    StartArm: 1.0,
+    EndArm: 2.0,
+}
+_ATTACKER_STEP = 2.5
+
+
+def weight(task: Task) -> float:
+    if isinstance(task, Learn):
+        return _ATTACKER_STEP if task.role == "attacker" else 1.0
+    return _WEIGHT[type(task)]
+
+
+class Observer:
+    def __init__(
+        self, run_dir: RunDir, registry: CollectorRegistry, tasks: Sequence[Task], rounds: int, now: Callable[[], float]
+    ) -> None:
+        self._run_dir = run_dir
+        self._rounds = rounds
+        self._now = now
+        self._weights = [weight(task) for task in tasks]
+        self._progress = Progress("start", 0, rounds, 0, 0, 0, None, 0.0, "")
+        self._scheduled = metrics.BOUTS_SCHEDULED.counter(registry)
+        self._trained = metrics.BOUTS_TRAINED.counter(registry)
+        self._evaluated = metrics.BOUTS_EVALUATED.counter(registry)
+        self._dropped = metrics.BOUTS_DROPPED.counter(registry)
+        self._expired = metrics.BOUTS_EXPIRED.counter(registry)
+        self._num_expired: int | None = None  # of the whole run when last seen, which may be before a restart
+        self._outstanding = metrics.BOUTS_OUTSTANDING.gauge(registry)
+        self._lag = metrics.VERSION_LAG.histogram(registry)
+        self._steps = metrics.STEPS.counter(registry)
+        self._step_seconds = metrics.STEP_SECONDS.histogram(registry)
+        self._round = metrics.ROUND.gauge(registry)
+        self._rollbacks = metrics.ROLLBACKS.counter(registry)
+        self._success = metrics.ATTACK_SUCCESS_RATE.gauge(registry)
+        self._refusal = metrics.REFUSAL_ORDINARY_RATE.gauge(registry)
+        self._zero_variance = metrics.ZERO_VARIANCE_SHARE.gauge(registry)
+        self._version = metrics.POLICY_VERSION.gauge(registry)
+
+    def begins(self, task: Task, game: Game) -> None:
+        done = sum(self._weights[: game.position]) / sum(self._weights)
+        phase, step, steps, message = _describe(task)
+        round_ = min(getattr(task, "round", self._progress.round), self._rounds)
+        self._round.set(round_)
+        self._note_expired(game.ledger.num_expired())
+        self._progress = Progress(
+            phase, round_, self._rounds, step, steps, game.ledger.num_open(), self._progress.attack_success, done, message
+        )
+        self._run_dir.progress(self._progress)
+
+    def waiting(self, num_missing: int) -> None:
+        self._outstanding.set(num_missing)
+
+    def scheduled(self, bouts: Sequence[Bout]) -> None:
+        for purpose in Purpose:
+            self._scheduled.labels(purpose=purpose.value).inc(sum(bout.purpose is purpose for bout in bouts))
+        # `waiting` speaks up when the first of them has come back, which is too late if none does.
+        self._outstanding.inc(len(bouts))
+
+    def answered(self, judged: Sequence[JudgedBout]) -> None:
+        """Bouts that nobody learns from came back."""
+        self._evaluated.inc(len(judged))
+
+    def learned(self, task: Learn, report: StepReport, lesson: Lesson, game: Game) -> None:
+        role = task.role.value
+        self._trained.labels(role=role).inc(lesson.num_trained)
+        for reason in lesson.dropped.values():
+            self._dropped.labels(reason=reason).inc()
+        for lag in lesson.lags:
+            self._lag.labels(role=role).observe(lag)
+        self._steps.labels(role=role).inc()
+        self._step_seconds.labels(role=role).observe(report.seconds)
+        self._zero_variance.labels(role=role).set(report.zero_variance_share)
+        figures = {
+            "reward_mean": lesson.reward_mean,
+            "success": lesson.success,
+            "zero_variance_share": report.zero_variance_share,
+            "kl": report.kl,
+            "entropy": report.entropy,
+            "grad_norm": report.grad_norm,
+            "importance_ess": report.is_ess,
+            "lag_max": max(lesson.lags, default=0),
+            "seconds": report.seconds,
+        }
+        game.records.step(task.round, task.role, task.step, {k: _rounded(v) for k, v in figures.items()})
+        if lesson.success is not None:
+            self._note_success(lesson.success)
+        log.info("learned", role=role, round=task.round, step=task.step, **{k: _rounded(v) for k, v in figures.items()})
+
+    def published(self, published: Published) -> None:
+        policy = published.policy
+        self._version.labels(slot=policy.slot.value, kind="published").set(policy.version)
+        log.info("policy_published", slot=policy.slot.value, version=policy.version, digest=policy.digest)
+
+    def measured(self, task: MeasureAttacker, measured: Measured) -> None:
+        self._note_success(measured.success.rate)
+        log.info("attacker_measured", round=task.round, when=task.when, success=measured.success.rate)
+
+    def evaluated(self, round_: int, rates: Mapping[str, Mapping[str, Rate]]) -> None:
+        ordinary = rates["refusal"].get("ordinary")
+        if ordinary is not None:
+            self._refusal.set(ordinary.rate)
+        flat = {f"{measure}_{split}": round(rate.rate, 3) for measure, by in rates.items() for split, rate in by.items()}
+        log.info("evaluated", round=round_, **flat)
+
+    def judged(self, round_: int, breaches: Sequence[object]) -> None:
+        for breach in breaches:
+            self._rollbacks.labels(reason=getattr(breach, "rule", "limit")).inc()
+        log.info("monitor", round=round_, breaches=[str(b) for b in breaches])
+
+    def arm_ended(self, record: Mapping[str, Any]) -> None:
+        self._run_dir.write("monitor_arm.json", record)
+
+    def matrix_ended(self, matrix: Mapping[str, Any]) -> None:
+        self._run_dir.write("matrix.json", matrix)
+
+    def _note_expired(self, num_expired: int) -> None:
+        if self._num_expired is not None:
+            self._expired.inc(max(0, num_expired - self._num_expired))
+        self._num_expired = num_expired
+
+    def _note_success(self, rate: float) -> None:
+        self._success.set(rate)
+        self._progress = Progress(**{**_fields(self._progress), "attack_success": rate})
+
+
+def _fields(progress: Progress) -> dict[str, Any]:
+    return {name: getattr(progress, name) for name in Progress.__dataclass_fields__}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)
+
+
+def _describe(task: Task) -> tuple[str, int, int, str]:
+    """Phase, step, steps and a word for people."""
+    match task:
+        case Publish():
+            return ("start" if task.reason == "start" else str(task.role), 0, 0, f"publishing the {task.role}")
+        case Learn():
+            return ("monitor_arm" if task.arm else str(task.role), task.step + 1, task.of, "")
+        case MeasureAttacker():
+            return ("evaluate", 0, 0, f"measuring the attacker {task.when} the defence")
+        case Evaluate():
+            return ("evaluate", 0, 0, "evaluating")
+        case Monitor():
+            return ("evaluate", 0, 0, "checking the round")
+        case StartArm() | EndArm():
+            return ("monitor_arm", 0, 0, "training without benign prompts, for the monitor to catch")
+        case Matrix():
+            return ("matrix", 0, 0, "every attacker against every defender")

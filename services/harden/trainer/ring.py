@@ -1,0 +1,121 @@
+"""The trainer's end of the log: bouts and policies out; verdicts, dead letters and what replicas say of policies in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harden import codec
+from harden.bus.ports import Bus, Incoming, Outgoing, Place
+from harden.domain import ids
+from harden.domain.bout import Bout, JudgedBout
+from harden.domain.errors import PoisonError
+from harden.domain.events import DeadLetter, Event, EventMeta
+from harden.domain.policy import PolicyPublished, PolicyRefused, PolicyServed
+from harden.topics import ATTACKS, BOUTS, POLICIES, RESPONSES, SERVED, VERDICTS, Topic
+
+SERVICE = "trainer"
+# Where a bout can die on its way.
+_DEAD = {topic.dead: topic for topic in (BOUTS, ATTACKS, RESPONSES, VERDICTS)}
+MAX_RECORDS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DeadBout:
+    """A bout that some service could not use. `bout_id` is empty where the message had no readable key."""
+
+    bout_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    place: Place
+    offset: int
+    what: JudgedBout | DeadBout | PolicyServed | PolicyRefused
+
+
+class Ring:
+    def __init__(self, bus: Bus, *, run_id: str, start: Mapping[Place, int] | None, now: Callable[[], float]) -> None:
+        """Fences every older trainer of the same run. `start` are the offsets of a checkpoint, None for a new run."""
+        self._producer = bus.exclusive_producer(client_id=SERVICE, exclusive_name=f"{SERVICE}.{run_id}")
+        self._reader = bus.log_reader([VERDICTS.name, SERVED.name, *_DEAD], client_id=SERVICE, start=start)
+        self._now = now
+        # Offsets of messages polled but not yet used: a checkpoint must not pass them.
+        self._unused: dict[Place, set[int]] = {}
+
+    def schedule(self, bouts: Sequence[Bout]) -> None:
+        """All of the bouts or none. Raises FencedError once another trainer has taken over the run."""
+        self._producer.send([self._message(BOUTS, bout, bout.bout_id, _policies_of(bout)) for bout in bouts])
+
+    def publish(self, published: PolicyPublished) -> None:
+        key = f"{published.policy.digest}/{published.reason}/{published.policy.version}"
+        self._producer.send([self._message(POLICIES, published, key, (published.policy.digest,))])
+
+    def poll(self, timeout_s: float) -> list[Arrival]:
+        """What came in. Verdicts stay unused until `used` is called for them; the rest has no effect worth a second reading."""
+        arrivals = []
+        for message in self._reader.poll(timeout_s, MAX_RECORDS):
+            place = Place(message.topic, message.partition)
+            what = self._read(message)
+            if what is None:
+                continue
+            if isinstance(what, JudgedBout):
+                self._unused.setdefault(place, set()).add(message.offset)
+            arrivals.append(Arrival(place, message.offset, what))
+        return arrivals
+
+    def used(self, arrival: Arrival) -> None:
+        self._unused.get(arrival.place, set()).discard(arrival.offset)
+
+    def offsets(self) -> dict[Place, int]:
+        """Where a restarted trainer must begin to read: nothing unused lies before it."""
+        return {
+            place: min([next_offset, *self._unused.get(place, ())]) for place, next_offset in self._reader.position().items()
+        }
+
+    def close(self) -> None:
+        self._reader.close()
+        self._producer.close()
+
+    def _read(self, message: Incoming) -> JudgedBout | DeadBout | PolicyServed | PolicyRefused | None:
+        if message.topic in _DEAD:
+            return self._read_dead(message)
+        topic = VERDICTS if message.topic == VERDICTS.name else SERVED
+        try:
+            fact = codec.from_message(topic, message).fact
+        except PoisonError as poison:
+            self._bury(topic, message, poison)
+            return None
+        assert isinstance(fact, JudgedBout | PolicyServed | PolicyRefused)  # the catalogue allows no other on these topics
+        return fact
+
+    def _read_dead(self, message: Incoming) -> DeadBout | None:
+        try:
+            dead = codec.from_message(_DEAD[message.topic], message).fact
+        except PoisonError:
+            # A dead letter that cannot be read has no grave of its own; it stays where it is for `harden dead-letters list`.
+            return None
+        assert isinstance(dead, DeadLetter)
+        return DeadBout((dead.key or b"").decode(errors="replace"), dead.reason)
+
+    def _bury(self, topic: Topic, message: Incoming, poison: PoisonError) -> None:
+        dead = DeadLetter(
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            key=message.key,
+            value=message.value,
+            headers=message.headers,
+            reason=poison.reason,
+            detail=poison.detail,
+            service=SERVICE,
+            died_at=self._now(),
+        )
+        self._producer.send([codec.dead_letter_message(topic, dead)])
+
+    def _message(self, topic: Topic, fact: Bout | PolicyPublished, about: str, digests: tuple[str, ...]) -> Outgoing:
+        meta = EventMeta(ids.root(topic.name, about), self._now(), SERVICE, policy_digests=digests)
+        return codec.to_message(topic, Event(meta, fact))
+
+
+def _policies_of(bout: Bout) -> tuple[str, ...]:
+    return (bout.attacker.digest, bout.defender.digest)

@@ -1,0 +1,153 @@
+"""One side of the game: its learner, what has been published of it, and how old each publication is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harden.domain.bout import PolicyRef, Role, Seed, Slot
+from harden.domain.conversation import BlobRef, Conversation
+from harden.domain.game import AnchorSource
+from harden.domain.policy import Lineage, Probe, ProbePrompt
+from harden.serving.ports import Prompt
+from harden.trainer.learner.learner import Anchor, Group, Learner, StepReport
+from harden.trainer.publisher import SLOT_OF, WEIGHTS_FILE, Published, Publisher
+
+# Absolute log-prob difference between two correct implementations in float32 on these models; measured below 1e-4.
+PROBE_TOLERANCE = 2e-3
+NUM_PROBES = 6
+
+
+@dataclass
+class Side:
+    role: Role
+    learner: Learner
+    directory: Path  # what the policy started from; everything but the weights is published from here
+    probes: Sequence[tuple[Conversation, str]]
+    # Steps ever taken. Unlike the learner's own count it does not go back when the weights do: version lag is measured in it.
+    updates: int = 0
+    num_loads: int = 0
+    num_published: int = 0
+    current: Published | None = None
+    # version -> updates behind the weights of that version when it was (last) announced
+    updates_of: dict[int, int] = field(default_factory=dict)
+    # What each round ended with; index 0 is the policy before any hardening.
+    by_round: dict[int, Published] = field(default_factory=dict)
+
+    def publish(self, publisher: Publisher, *, round_: int, reason: str) -> Published:
+        """Publishes the learner's weights as the next version."""
+        published = self._publish(publisher, SLOT_OF[self.role], self.num_published + 1, round_, reason)
+        self.num_published += 1
+        self._now_current(published)
+        return published
+
+    def publish_stable(self, publisher: Publisher) -> Published:
+        """Gives users the weights as they are now: the first version of their slot, which only a passed gate moves on."""
+        return self._publish(publisher, Slot.DEFENDER_STABLE, 1, 0, "start")
+
+    def _publish(self, publisher: Publisher, slot: Slot, version: int, round_: int, reason: str) -> Published:
+        return publisher.publish(
+            slot,
+            self.files(),
+            self.probe(),
+            version=version,
+            learner_step=self.updates,
+            round_=round_,
+            parent=self.current.policy.digest if self.current else None,
+            reason=reason,
+        )
+
+    def go_back(self, publisher: Publisher, to: Published, reason: str) -> None:
+        """Announces an older publication again. The learner's weights are the caller's business."""
+        publisher.announce(to, reason)
+        self._now_current(to)
+
+    @property
+    def state_stamp(self) -> str:
+        """Changes whenever the learner's state does."""
+        return f"{self.updates}.{self.num_loads}"
+
+    def load(self, state: bytes) -> None:
+        """Takes the learner back to a saved state."""
+        self.learner.load_state(state)
+        self.num_loads += 1
+
+    def step(self, groups: Sequence[Group], anchors: Sequence[Anchor]) -> StepReport:
+        report = self.learner.step(groups, anchors)
+        self.updates += 1
+        return report
+
+    def lag_of(self, version: int) -> int | None:
+        """Updates made since the weights of `version`; None for a version this run never published."""
+        then = self.updates_of.get(version)
+        return None if then is None else self.updates - then
+
+    def files(self) -> dict[str, bytes | Path]:
+        """The model directory with the learner's weights in it."""
+        static: dict[str, bytes | Path] = {
+            path.name: path
+            for path in sorted(self.directory.iterdir())
+            if path.suffix in (".json", ".jinja", ".txt", ".model") and path.name != "arena.json"
+        }
+        return {**static, WEIGHTS_FILE: self.learner.weights_bytes()}
+
+    def probe(self) -> Probe:
+        prompts = [Prompt(conversation) for conversation, _ in self.probes]
+        tokens = [self.learner.encode_answer(text) for _, text in self.probes]
+        logprobs = self.learner.logprobs(prompts, tokens)
+        return Probe(
+            tuple(
+                ProbePrompt(prompt.conversation, tuple(ids), tuple(lps))
+                for prompt, ids, lps in zip(prompts, tokens, logprobs, strict=True)
+            ),
+            PROBE_TOLERANCE,
+        )
+
+    def _now_current(self, published: Published) -> None:
+        self.current = published
+        self.updates_of[published.policy.version] = self.updates
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "updates": self.updates,
+            "num_loads": self.num_loads,
+            "num_published": self.num_published,
+            "current": published_to_json(self.current) if self.current else None,
+            "updates_of": {str(v): u for v, u in self.updates_of.items()},
+            "by_round": {str(r): published_to_json(p) for r, p in self.by_round.items()},
+        }
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        self.updates = data["updates"]
+        self.num_loads = data["num_loads"]
+        self.num_published = data["num_published"]
+        self.current = published_from_json(data["current"]) if data["current"] else None
+        self.updates_of = {int(v): u for v, u in data["updates_of"].items()}
+        self.by_round = {int(r): published_from_json(p) for r, p in data["by_round"].items()}
+
+
+def published_to_json(published: Published) -> dict[str, Any]:
+    policy, manifest, lineage = published.policy, published.manifest, published.lineage
+    return {
+        "policy": [policy.slot, policy.version, policy.digest],
+        "manifest": [manifest.uri, manifest.sha256, manifest.num_bytes],
+        "lineage": [lineage.run_id, lineage.round, lineage.step, lineage.parent, lineage.produced_by],
+        "learner_step": published.learner_step,
+    }
+
+
+def published_from_json(data: Mapping[str, Any]) -> Published:
+    slot, version, digest = data["policy"]
+    return Published(
+        PolicyRef(Slot(slot), version, digest), BlobRef(*data["manifest"]), Lineage(*data["lineage"]), data["learner_step"]
+    )
+
+
+def probe_examples(role: Role, seeds: Sequence[Seed], anchors: AnchorSource) -> list[tuple[Conversation, str]]:
+    """A few fixed text prompts and what is written after them: a good answer, or for an attacker the request itself."""
+    if role is Role.ATTACKER:
+        return [(seed.conversation, seed.text) for seed in seeds[:NUM_PROBES]]
+    examples = (anchors.example(seed, i) for i, seed in enumerate(seeds))
+    # A manifest holds no blobs, so a probe shows no image.
+    texts = [(Conversation.of_user(attack.text), answer) for attack, answer in examples if "<image>" not in attack.text]
+    return texts[:: max(1, len(texts) // NUM_PROBES)][:NUM_PROBES]

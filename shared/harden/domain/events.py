@@ -1,0 +1,45 @@
+"""What crosses a topic: a fact with its envelope. The codec turns these into bytes and back."""
+
+from dataclasses import dataclass
+
+from harden.domain.bout import AttackedBout, Bout, JudgedBout, SampledBout, Seed
+from harden.domain.policy import PolicyPublished, PolicyRefused, PolicyRetired, PolicyServed
+
+
+@dataclass(frozen=True, slots=True)
+class EventMeta:
+    """Who says this, when, and what it follows from. `event_id` is derived, so a redelivered cause repeats it."""
+
+    event_id: str
+    occurred_at: float  # Unix seconds
+    service: str
+    parent_ids: tuple[str, ...] = ()
+    policy_digests: tuple[str, ...] = ()  # of every policy that produced part of this
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message its reader could not use: the bytes as they came, why, and where they stood."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    reason: str
+    detail: str
+    service: str
+    died_at: float
+
+
+Fact = (
+    Seed | Bout | AttackedBout | SampledBout | JudgedBout
+    | PolicyPublished | PolicyRetired | PolicyServed | PolicyRefused | DeadLetter
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    meta: EventMeta
+    fact: Fact

@@ -1,0 +1,123 @@
+"""A policy is what its manifest says it is: files by digest, lineage, and a probe that tells whether it was loaded right."""
+
+from dataclasses import dataclass
+
+from harden.domain.bout import PolicyRef, Slot
+from harden.domain.conversation import BlobRef, Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """`path` is relative to the model directory, in the Hugging Face layout (`model.safetensors`, `config.json` ...)."""
+
+    path: str
+    blob: BlobRef
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePrompt:
+    """A fixed prompt with a fixed continuation and the trainer's own log-prob of each of its tokens at temperature 1."""
+
+    conversation: Conversation
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A loaded policy must give every token of every prompt its log-prob within `tolerance` (nats, absolute)."""
+
+    prompts: tuple[ProbePrompt, ...]
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """How the policy came to be. `parent` is the digest of the policy it was trained from, None for a first one."""
+
+    run_id: str
+    round: int
+    step: int
+    parent: str | None
+    produced_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyManifest:
+    """Everything that says what a policy is. Its digest is the policy's digest; its signature covers the same bytes."""
+
+    slot: Slot
+    version: int
+    files: tuple[PolicyFile, ...]
+    probe: Probe
+    lineage: Lineage
+
+
+@dataclass(frozen=True, slots=True)
+class SignedManifest:
+    """`payload` is the exact bytes that were signed (Ed25519); what they decode to is trusted only after verification."""
+
+    payload: bytes
+    key_id: str
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPublished:
+    """The trainer's word that `policy` is now the slot's. `reason` says why ("step", "phase_end", "rollback", "start")."""
+
+    policy: PolicyRef
+    manifest: BlobRef
+    lineage: Lineage
+    reason: str
+    published_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRetired:
+    """Nothing serves `policy` any more and nothing may go back to it."""
+
+    policy: PolicyRef
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyServed:
+    """A replica answers with `policy` from `served_at` on."""
+
+    policy: PolicyRef
+    replica: str
+    served_at: float
+    load_ms: float
+    probe_max_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRefused:
+    """A replica keeps `still_serving` (None: it has nothing yet) because of `reason`; `detail` is for people."""
+
+    policy: PolicyRef
+    replica: str
+    reason: str
+    detail: str
+    still_serving: PolicyRef | None
+    refused_at: float
+
+
+class RefusalReason:
+    """Why a replica refuses a policy. Metric labels, so never free text."""
+
+    UNREADABLE_MANIFEST = "unreadable_manifest"
+    MISSING_SIGNATURE = "missing_signature"
+    WRONG_SIGNATURE = "wrong_signature"
+    UNKNOWN_KEY = "unknown_key"
+    WRONG_SLOT = "wrong_slot"
+    MISSING_BLOB = "missing_blob"
+    WRONG_DIGEST = "wrong_digest"
+    NOT_SAFETENSORS = "not_safetensors"
+    TRUNCATED = "truncated"
+    WRONG_SHAPES = "wrong_shapes"
+    WRONG_VOCABULARY = "wrong_vocabulary"
+    NOT_FINITE = "not_finite"
+    UNLOADABLE = "unloadable"
+    PROBE_MISMATCH = "probe_mismatch"

@@ -1,0 +1,203 @@
+"""Follows the `policies` topic for one slot and keeps its batcher on the newest policy that is what it claims to be.
+
+published --> fetched --> digest and signature verified --> loaded beside the old one --> probed --> flipped
+    any failure: PolicyRefused(reason), the old policy keeps answering
+"""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from harden import codec
+from harden.bus.ports import Bus, Incoming
+from harden.domain import ids
+from harden.domain.bout import PolicyRef, Slot
+from harden.domain.errors import PoisonError, TransientError
+from harden.domain.events import Event, EventMeta
+from harden.domain.policy import PolicyPublished, PolicyRefused, PolicyServed
+from harden.serving.batching import Batcher, Serving
+from harden.serving.ports import EngineLoader
+from harden.serving.probe import check_probe
+from harden.store.policies import fetch_files, fetch_manifest
+from harden.store.ports import BlobStore
+from harden.store.signing import Verifier
+from harden.topics import POLICIES, SERVED
+
+SERVICE = "triton"
+POLL_S = 0.5
+# How long a publication waits for a store or broker that does not answer before it is tried again.
+RETRY_S = 0.2
+MAX_RECORDS = 500
+
+_log = structlog.get_logger()
+
+
+class SwapObserver(Protocol):
+    """Hears of every decision, for metrics. Called on the follower's thread."""
+
+    def served(self, word: PolicyServed, published: PolicyPublished) -> None: ...
+
+    def refused(self, word: PolicyRefused, published: PolicyPublished) -> None: ...
+
+
+class NoObserver:
+    def served(self, word: PolicyServed, published: PolicyPublished) -> None: ...
+
+    def refused(self, word: PolicyRefused, published: PolicyPublished) -> None: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where policies come from and whose signature counts."""
+
+    bus: Bus
+    store: BlobStore
+    verifier: Verifier
+
+
+class Follower:
+    """Owns a thread. `replica` is the name under which it speaks on `served`; `work_dir` is its own.
+
+    `on_failure` hears of an error that is a bug: the thread has ended then, and the process should.
+    """
+
+    def __init__(
+        self,
+        slot: Slot,
+        source: Source,
+        loader: EngineLoader,
+        batcher: Batcher,
+        *,
+        replica: str,
+        work_dir: Path,
+        observer: SwapObserver | None = None,
+        on_failure: Callable[[BaseException], None] = lambda error: None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._slot = slot
+        self._source = source
+        self._loader = loader
+        self._batcher = batcher
+        self._replica = replica
+        self._work_dir = work_dir
+        self._observer = observer or NoObserver()
+        self._on_failure = on_failure
+        self._now = now
+        client_id = f"{SERVICE}-{slot}-{replica}"
+        self._reader = source.bus.log_reader([POLICIES.name], client_id=client_id)
+        self._producer = source.bus.producer(client_id=client_id)
+        self._is_closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"follower-{slot}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._is_closed.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._reader.close()
+        self._producer.close()
+        shutil.rmtree(self._work_dir, ignore_errors=True)
+
+    def _run(self) -> None:
+        try:
+            pending: tuple[Event, PolicyPublished] | None = None
+            while not self._is_closed.is_set():
+                pending = self._newest(RETRY_S if pending else POLL_S) or pending
+                if pending is not None and self._settle(*pending):
+                    pending = None
+        except BaseException as error:
+            _log.exception("follower_failed", slot=self._slot)
+            self._on_failure(error)
+
+    def _newest(self, timeout_s: float) -> tuple[Event, PolicyPublished] | None:
+        """The last publication for the slot among everything there is to read; those before it are superseded."""
+        newest: tuple[Event, PolicyPublished] | None = None
+        while messages := self._reader.poll(timeout_s, MAX_RECORDS):
+            for message in messages:
+                newest = self._publication(message) or newest
+            timeout_s = 0.0
+        return newest
+
+    def _publication(self, message: Incoming) -> tuple[Event, PolicyPublished] | None:
+        try:
+            event = codec.from_message(POLICIES, message)
+        except PoisonError as error:
+            # Nobody to answer to: the slot it is about cannot be read. The policy in service is not touched.
+            _log.warning("policy_event_unreadable", reason=error.reason, offset=message.offset)
+            return None
+        if isinstance(event.fact, PolicyPublished) and event.fact.policy.slot is self._slot:
+            return event, event.fact
+        return None
+
+    def _settle(self, event: Event, published: PolicyPublished) -> bool:
+        """Serves or refuses it and says so. False where the moment is bad and it should be tried again."""
+        began = time.monotonic()
+        try:
+            try:
+                serving, max_error = self._prepare(published)
+            except PoisonError as error:
+                self._refuse(event, published, error)
+                return True
+            self._batcher.swap(serving)
+            served = PolicyServed(published.policy, self._replica, self._now(), (time.monotonic() - began) * 1000, max_error)
+            self._observer.served(served, published)
+            self._say(event, served, "served")
+            _log.info("policy_served", slot=self._slot, version=published.policy.version, load_ms=round(served.load_ms, 1))
+            self._forget_but(published.policy)
+        except TransientError as error:
+            _log.warning("policy_waits", slot=self._slot, version=published.policy.version, error=str(error))
+            return False
+        return True
+
+    def _prepare(self, published: PolicyPublished) -> tuple[Serving, float]:
+        """The policy loaded and probed. PoisonError with a RefusalReason, TransientError."""
+        current = self._batcher.serving
+        if current is not None and current.policy.digest == published.policy.digest:
+            return Serving(current.engine, published.policy), 0.0
+        manifest = fetch_manifest(self._source.store, self._source.verifier, published)
+        directory = self._directory(published.policy)
+        fetch_files(self._source.store, manifest, directory)
+        engine = self._loader.load(directory, like=current.engine if current else None)
+        max_error = check_probe(engine, manifest.probe)
+        return Serving(engine, published.policy), max_error
+
+    def _refuse(self, event: Event, published: PolicyPublished, error: PoisonError) -> None:
+        current = self._batcher.serving
+        refused = PolicyRefused(
+            policy=published.policy,
+            replica=self._replica,
+            reason=error.reason,
+            detail=error.detail,
+            still_serving=current.policy if current else None,
+            refused_at=self._now(),
+        )
+        _log.warning("policy_refused", slot=self._slot, version=published.policy.version, reason=error.reason)
+        self._observer.refused(refused, published)
+        self._say(event, refused, "refused")
+        shutil.rmtree(self._directory(published.policy), ignore_errors=True)
+
+    def _say(self, cause: Event, word: PolicyServed | PolicyRefused, kind: str) -> None:
+        meta = EventMeta(
+            event_id=ids.child(cause.meta.event_id, kind, self._replica),
+            occurred_at=self._now(),
+            service=SERVICE,
+            parent_ids=(cause.meta.event_id,),
+            policy_digests=(word.policy.digest,),
+        )
+        self._producer.send([codec.to_message(SERVED, Event(meta, word))])
+
+    def _directory(self, policy: PolicyRef) -> Path:
+        return self._work_dir / policy.digest.removeprefix("sha256:")
+
+    def _forget_but(self, policy: PolicyRef) -> None:
+        for directory in self._work_dir.glob("*"):
+            if directory != self._directory(policy):
+                shutil.rmtree(directory, ignore_errors=True)

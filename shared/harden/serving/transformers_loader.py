@@ -1,0 +1,123 @@
+"""From a model directory to an engine. What does not fit exactly is refused: `from_pretrained` alone would invent weights."""
+
+import copy
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers.core_model_loading import revert_weight_conversion
+from transformers.utils import logging as transformers_logging
+
+from harden.domain.errors import PoisonError
+from harden.domain.policy import RefusalReason
+from harden.serving.model_files import ModelFiles, examine
+from harden.serving.ports import Engine
+from harden.serving.prompt_encoder import PromptEncoder
+from harden.serving.transformers_engine import TransformersEngine
+
+NAMED_IN_A_REFUSAL = 3
+# transformers' loading changes global state while it runs (initialisers, default dtype), so slots load one at a time.
+_FROM_PRETRAINED = threading.Lock()
+
+
+class TransformersLoader:
+    """Implements EngineLoader. `num_threads` is for the whole process; None leaves torch's own choice."""
+
+    def __init__(self, device: str = "cpu", num_threads: int | None = None) -> None:
+        self._device = torch.device(device)
+        if num_threads is not None:
+            torch.set_num_threads(num_threads)
+        # A swap is no event for people's terminals.
+        transformers_logging.disable_progress_bar()
+
+    def load(self, directory: Path, like: Engine | None = None) -> TransformersEngine:
+        """Raises PoisonError with a RefusalReason."""
+        files = examine(directory)
+        if isinstance(like, TransformersEngine) and like.files is not None and like.files.is_alike(files):
+            model = _filled(like, files, self._device)
+            if model is not None:
+                return TransformersEngine(model, like.encoder, files)
+        return self._load_new(files)
+
+    def _load_new(self, files: ModelFiles) -> TransformersEngine:
+        directory = files.directory
+        try:
+            config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+            sees_images = getattr(config, "vision_config", None) is not None
+            auto: Any = AutoModelForImageTextToText if sees_images else AutoModelForCausalLM
+            encoder = PromptEncoder(directory, sees_images=sees_images)
+            with _FROM_PRETRAINED:
+                model, report = auto.from_pretrained(
+                    directory,
+                    config=config,
+                    dtype="auto",
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    use_safetensors=True,
+                    ignore_mismatched_sizes=True,  # reported, and refused below with the names
+                    output_loading_info=True,
+                )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+            raise PoisonError(RefusalReason.UNLOADABLE, f"{type(error).__name__}: {str(error)[:500]}") from error
+        _refuse_misfits(report)
+        _refuse_infinite(model.state_dict())
+        num_rows = model.get_input_embeddings().weight.shape[0]
+        if encoder.vocab_size > num_rows:
+            detail = f"the tokenizer knows {encoder.vocab_size} tokens, the weights {num_rows}"
+            raise PoisonError(RefusalReason.WRONG_VOCABULARY, detail)
+        return TransformersEngine(model.to(self._device), encoder, files)
+
+
+def _filled(like: TransformersEngine, files: ModelFiles, device: torch.device) -> Any | None:
+    """A second model of `like`'s kind with the weights of `files`; None where the names do not map one to one."""
+    names = _names_in_files(like.model)
+    if names is None or not set(files.specs) <= set(names):
+        return None
+    tensors: dict[str, torch.Tensor] = {}
+    # Files may hold another number type than the model is served in.
+    types = {name: tensor.dtype for name, tensor in like.model.state_dict().items()}
+    try:
+        for path in files.weights:
+            for name, tensor in load_file(path, device=str(device)).items():
+                tensors[names[name]] = tensor.to(types[names[name]])
+    except SafetensorError as error:
+        raise PoisonError(RefusalReason.UNLOADABLE, str(error)) from error
+    _refuse_infinite(tensors)
+    # Everything but the weights is copied, buffers that no file holds included.
+    parameters = {id(p): torch.nn.Parameter(torch.empty_like(p, device="meta"), False) for p in like.model.parameters()}
+    model = copy.deepcopy(like.model, dict(parameters))
+    model.load_state_dict(tensors, strict=False, assign=True)
+    model.tie_weights()
+    return None if any(p.is_meta for p in model.parameters()) else model
+
+
+def _names_in_files(model: Any) -> dict[str, str] | None:
+    """Name in a file -> name in the model, where saving only renames."""
+    state = model.state_dict()
+    name_of = {id(tensor): name for name, tensor in state.items()}
+    renamed = revert_weight_conversion(model, dict(state))
+    names = {in_file: name_of.get(id(tensor)) for in_file, tensor in renamed.items()}
+    if None in names.values():
+        return None
+    return {in_file: name for in_file, name in names.items() if name is not None}
+
+
+def _refuse_misfits(report: dict[str, Iterable[Any]]) -> None:
+    for kind in ("mismatched_keys", "missing_keys", "unexpected_keys"):
+        names = sorted(key[0] if isinstance(key, tuple) else str(key) for key in report.get(kind, ()))
+        if names:
+            some = ", ".join(names[:NAMED_IN_A_REFUSAL])
+            detail = f"{len(names)} tensors are {kind.removesuffix('_keys')}, such as {some}"
+            raise PoisonError(RefusalReason.WRONG_SHAPES, detail)
+
+
+def _refuse_infinite(tensors: dict[str, torch.Tensor]) -> None:
+    for name, tensor in tensors.items():
+        # A sum is finite only if every term is, and takes no memory; where it overflows, each value is looked at.
+        if tensor.is_floating_point() and not tensor.sum().isfinite() and not tensor.isfinite().all():
+            raise PoisonError(RefusalReason.NOT_FINITE, f"{name} holds values that are not finite")

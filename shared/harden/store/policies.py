@@ -1,0 +1,73 @@
+"""Policies in the store: files, then the signed manifest; and back, with everything checked on the way."""
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from harden.codec import decode_signed, encode_signed
+from harden.domain import ids
+from harden.domain.bout import PolicyRef
+from harden.domain.conversation import BlobRef
+from harden.domain.errors import PoisonError
+from harden.domain.policy import PolicyFile, PolicyManifest, PolicyPublished, RefusalReason
+from harden.store.ports import BlobStore
+from harden.store.signing import Signer, Verifier
+
+# What a Hugging Face directory needs and what cannot run code when it is read. No pickle, no Python, no archive.
+LOADABLE_SUFFIXES = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
+
+
+def publish_files(store: BlobStore, files: Path | Mapping[str, bytes | Path]) -> tuple[PolicyFile, ...]:
+    """Puts the files of a model directory, or those given by their path in it; sorted by path.
+
+    ValueError naming a file that no replica would take. A directory's other files (an optimiser, a README) stay behind.
+    """
+    if isinstance(files, Path):
+        found = {path.relative_to(files).as_posix(): path for path in files.rglob("*") if path.is_file()}
+        files = {path: file for path, file in found.items() if is_loadable(path)}
+    published = []
+    for path, content in sorted(files.items()):
+        if not is_loadable(path):
+            raise ValueError(f"{path} cannot be part of a policy; those are {', '.join(sorted(LOADABLE_SUFFIXES))}")
+        published.append(PolicyFile(path, store.put(content.read_bytes() if isinstance(content, Path) else content)))
+    return tuple(published)
+
+
+def put_manifest(store: BlobStore, signer: Signer, manifest: PolicyManifest) -> tuple[BlobRef, PolicyRef]:
+    """Signs and puts the manifest, after its files. Doing it twice gives the same references."""
+    signed = signer.sign_manifest(manifest)
+    policy = PolicyRef(manifest.slot, manifest.version, ids.digest_of(signed.payload))
+    return store.put(encode_signed(signed)), policy
+
+
+def fetch_manifest(store: BlobStore, verifier: Verifier, published: PolicyPublished) -> PolicyManifest:
+    """The manifest that `published` names, verified. PoisonError with a RefusalReason, TransientError from the store.
+
+    Its version may be older than the publication's: that is what a rollback looks like.
+    """
+    signed = decode_signed(store.get(published.manifest))
+    manifest = verifier.verify(signed, published.policy.digest)
+    if manifest.slot is not published.policy.slot:
+        raise PoisonError(RefusalReason.WRONG_SLOT, f"{published.policy.digest} was made for the slot {manifest.slot}")
+    return manifest
+
+
+def fetch_files(store: BlobStore, manifest: PolicyManifest, into: Path) -> None:
+    """Writes the files of a verified manifest below `into`, each under its own path.
+
+    PoisonError("not_safetensors") before anything is written where one is of a kind that is not loaded here or would
+    leave `into`; "missing_blob", "wrong_digest", TransientError from the store.
+    """
+    for file in manifest.files:
+        if not is_loadable(file.path):
+            raise PoisonError(RefusalReason.NOT_SAFETENSORS, f"{file.path!r} is no file that a policy may bring")
+    for file in manifest.files:
+        path = into / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(store.get(file.blob))
+
+
+def is_loadable(path: str) -> bool:
+    """Whether a policy may bring a file of this path: relative, nothing hidden, no way up, a suffix that is only data."""
+    parts = PurePosixPath(path).parts
+    is_inside = bool(parts) and not any(part.startswith((".", "/")) or "\\" in part or "\0" in part for part in parts)
+    return is_inside and PurePosixPath(path).suffix in LOADABLE_SUFFIXES

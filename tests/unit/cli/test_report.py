@@ -1,0 +1,148 @@
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harden.cli.reporting import plots
+from harden.cli.reporting.gather import as_json, gather
+from harden.cli.reporting.page import percent, render
+from harden.cli.reporting.plots import Point, Series
+from harden.cli.reporting.schema import Bouts
+from harden.domain.errors import SetupError
+from tests.unit.cli.builders import a_rate, a_round, write_run
+
+
+def test_a_report_holds_what_the_trainer_wrote_and_more_of_a_round_than_it_knows(tmp_path: Path) -> None:
+    rounds = [a_round(0), a_round(1, train=4, evaluation_seconds=3.5)]
+    report = json.loads(as_json(gather(write_run(tmp_path / "run", rounds))))
+    assert report["schema"] == "harden.report/1"
+    assert report["ok"] is True
+    assert report["seed"] == 7
+    assert report["seconds"]["play"] == 12.5
+    assert report["rounds"][1]["attack_success"]["train"] == a_rate(4)
+    assert report["rounds"][1]["evaluation_seconds"] == 3.5
+
+
+def test_rounds_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    report = gather(write_run(tmp_path / "run", [a_round(n) for n in (10, 2, 0)]))
+    assert [one.round for one in report.rounds] == [0, 2, 10]
+
+
+def test_a_run_that_ended_early_is_reported_as_failed_with_the_rounds_it_has(tmp_path: Path) -> None:
+    root = write_run(tmp_path / "run", [a_round(0)])
+    (root / "run.json").unlink()
+    report = gather(root)
+    assert not report.ok
+    assert report.failed
+    assert len(report.rounds) == 1
+    assert "What went wrong" in render(report)
+
+
+def test_a_round_that_lacks_a_part_is_named_with_its_file(tmp_path: Path) -> None:
+    broken = a_round(1)
+    del broken["policies"]
+    with pytest.raises(SetupError, match=r"rounds/1\.json: policies"):
+        gather(write_run(tmp_path / "run", [a_round(0), broken]))
+
+
+def test_a_directory_that_is_not_there_says_how_to_make_a_run(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="harden demo --run-dir"):
+        gather(tmp_path / "nowhere")
+
+
+def test_bouts_add_up_only_where_each_ended_in_one_state() -> None:
+    assert Bouts(scheduled=10, trained=7, dropped={"stale": 2}, dead_lettered=1).accounted == 10
+    assert Bouts(scheduled=10, trained=7).accounted == 7
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.external: list[str] = []
+        self.open_tags: list[str] = []
+        self.unclosed: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.external += [f"{tag} {name}={value}" for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        if tag not in ("meta", "br", "img"):
+            self.open_tags.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open_tags or self.open_tags.pop() != tag:
+            self.unclosed.append(tag)
+
+
+def test_the_page_needs_nothing_but_itself_and_is_well_formed(tmp_path: Path) -> None:
+    page = render(gather(write_run(tmp_path / "run", [a_round(0), a_round(1, train=4)])))
+    links = _Links()
+    links.feed(page)
+    assert links.external == []
+    assert "<script" not in page
+    assert "@import" not in page
+    assert "url(" not in page
+    assert links.unclosed == []
+    assert links.open_tags == []
+
+
+def test_an_attack_is_text_on_the_page_and_hidden_until_opened(tmp_path: Path) -> None:
+    attack = "</p><script>alert(1)</script> {{ 7*7 }} </details>"
+    example = {
+        "bout_id": "ab", "round": 0, "suite": "train", "family": "x<y", "seed": "s",
+        "attack": attack, "response": "r", "harmful": True, "refusal": "none",
+    }  # fmt: skip
+    page = render(gather(write_run(tmp_path / "run", [a_round(0)], examples={"examples": [example]})))
+    assert attack not in page
+    assert "&lt;script&gt;" in page
+    assert "{{ 7*7 }}" in page
+    opened = page[page.index("<details><summary>start") :]
+    assert "&lt;script&gt;" in opened[: opened.index("</details>")]
+    assert "<details open" not in page
+
+
+def test_the_page_says_where_rounds_were_asked_differently_much(tmp_path: Path) -> None:
+    fewer = {"ordinary": {"k": 45, "n": 90, "rate": 0.5, "low": 0.4, "high": 0.6}}
+    page = render(gather(write_run(tmp_path / "run", [a_round(0), a_round(1, accuracy=fewer), a_round(2)])))
+    assert "<td>90–200</td></tr>" in page
+    assert "<td>200</td></tr>" in page  # the other tables
+
+
+def test_the_page_shows_a_sum_that_does_not_add_up(tmp_path: Path) -> None:
+    off = a_round(1, bouts={"scheduled": 10, "trained": 7, "dropped": {}, "dead_lettered": 0, "expired": 0})
+    assert "<td>NO</td>" in render(gather(write_run(tmp_path / "run", [a_round(0), off])))
+
+
+def test_a_matrix_may_hold_rates_or_numbers(tmp_path: Path) -> None:
+    matrix = {"attackers": [0, 1], "defenders": [0, 1], "attack_success": [[a_rate(150), 0.25], [None, 0.0]]}
+    page = render(gather(write_run(tmp_path / "run", [a_round(0)], matrix=matrix)))
+    assert ">75</td>" in page
+    assert ">25</td>" in page
+    assert "150 of 200" in page
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0%"), (0.004, "0.4%"), (0.5, "50%"), (0.999, "99.9%"), (1.0, "100%"), (None, "–")]
+)
+def test_a_percentage_is_never_rounded_to_never_or_always(value: float | None, text: str) -> None:
+    assert percent(value) == text
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=20))
+def test_a_plot_stays_inside_its_picture(rows: list[tuple[float, float, float]]) -> None:
+    points = [Point(x, *(sorted(row)[i] for i in (1, 0, 2))) for x, row in enumerate(rows)]
+    svg = plots.rates([Series("s", points)], label="l")
+    for x, y in re.findall(r"([\d.-]+),([\d.-]+)", " ".join(re.findall(r'points="([^"]*)"', svg))):
+        assert plots.LEFT - 0.1 <= float(x) <= plots.WIDTH
+        assert 0 <= float(y) <= plots.HEIGHT
+
+
+def test_higher_values_are_drawn_higher() -> None:
+    svg = plots.curves([Series("s", [Point(0, 1.0), Point(1, 2.0)])], label="l")
+    (first, second) = re.search(r'<polyline class="line attack" points="([^"]*)"', svg)[1].split()  # type: ignore[index]
+    assert float(second.split(",")[1]) < float(first.split(",")[1])

@@ -1,0 +1,49 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from harden.domain.errors import SetupError
+from harden.local.rundir import Live, LocalRun
+
+
+def test_a_directory_that_no_run_made_is_left_alone(tmp_path: Path) -> None:
+    precious = tmp_path / "thesis.txt"
+    precious.write_text("years of work")
+    with pytest.raises(SetupError, match="holds files that no run made"), LocalRun(tmp_path).claimed():
+        pass
+    assert precious.read_text() == "years of work"
+
+
+def test_a_new_run_replaces_the_last_one(tmp_path: Path) -> None:
+    run = LocalRun(tmp_path / "run")
+    with run.claimed():
+        run.write("progress.json", {"phase": "done"})
+        (run.root / "kafka").mkdir()
+    with run.claimed():
+        assert [path.name for path in run.root.iterdir()] == [".lock"]
+
+
+def test_two_runs_cannot_share_a_directory(tmp_path: Path) -> None:
+    run = LocalRun(tmp_path / "run")
+    with run.claimed(), pytest.raises(SetupError, match="another run is using"), run.claimed():
+        pass
+
+
+def test_a_run_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    path.write_text("")
+    with pytest.raises(SetupError, match="is a file"), LocalRun(path).claimed():
+        pass
+
+
+def test_a_ring_is_live_only_while_its_process_is(tmp_path: Path) -> None:
+    run = LocalRun(tmp_path)
+    assert run.live() is None
+    live = Live(os.getpid(), "127.0.0.1:9092", "127.0.0.1:8001", "127.0.0.1:8000", {"judge": 1})
+    run.announce(live)
+    assert run.live() == live
+    # No process has this number: it is above what the kernel gives out.
+    (tmp_path / "ring.json").write_text(json.dumps({**json.loads((tmp_path / "ring.json").read_text()), "pid": 2**22 + 1}))
+    assert run.live() is None
