@@ -29,8 +29,9 @@ from benchmarks.site import KafkaSite, kafka_site
 from harden import codec
 from harden.bus import kafka as our_kafka
 from harden.bus.kafka import KafkaBus
-from harden.domain.bout import JudgedBout, Label, Refusal, ResponseVerdict, SampledBout
 from harden.domain.events import Event
+from harden.domain.response import SampledBout
+from harden.domain.verdict import JudgedBout, Label, Refusal, ResponseVerdict
 from harden.judge.config import JudgeSettings
 from harden.runtime.service import Service
 from harden.runtime.worker import Worker

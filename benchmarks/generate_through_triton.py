@@ -14,8 +14,8 @@ import torch
 from benchmarks import workloads
 from benchmarks.harness import Result, Turns, faster, timed
 from benchmarks.site import triton_site
-from harden.domain.bout import Completion, Sampling, Slot
-from harden.domain.policy import PolicyServed
+from harden.domain.completion import Completion, Sampling
+from harden.domain.policy import PolicyServed, Slot
 from harden.serving.batching import Batcher, Serving
 from harden.serving.ports import GenerateRequest, Sample
 from harden.serving.probe import make_probe

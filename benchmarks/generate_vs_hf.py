@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from benchmarks import workloads
 from benchmarks.harness import Result, alternate, faster, timed
-from harden.domain.bout import Sampling
+from harden.domain.completion import Sampling
 from harden.serving.ports import GenerateRequest, Prompt
 from harden.serving.prompt_encoder import PromptEncoder
 from harden.serving.transformers_loader import TransformersLoader

@@ -23,7 +23,7 @@ from trl import GRPOConfig, GRPOTrainer
 from benchmarks import workloads
 from benchmarks.harness import Result, Turn, Turns, faster, timed
 from benchmarks.workloads import Question
-from harden.domain.bout import Sampling
+from harden.domain.completion import Sampling
 from harden.serving.ports import GenerateRequest
 from harden.serving.transformers_loader import TransformersLoader
 from harden.trainer.core import advantages

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harden.bus.kafka import KafkaBus
 from harden.config import KafkaSettings
-from harden.domain.bout import Slot
+from harden.domain.policy import Slot
 from harden.local.kafka import LocalKafka
 from harden.local.triton import LocalTriton
 from harden.store.object_store import ObjectStore

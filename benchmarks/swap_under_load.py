@@ -20,9 +20,9 @@ from safetensors.torch import load_file, save_file
 from benchmarks import workloads
 from benchmarks.harness import Result, command_of, percentile, shorter
 from benchmarks.site import TritonSite, triton_site
-from harden.domain.bout import Sampling, Slot
+from harden.domain.completion import Sampling
 from harden.domain.errors import PoisonError, TransientError
-from harden.domain.policy import PolicyServed, Probe
+from harden.domain.policy import PolicyServed, Probe, Slot
 from harden.serving.ports import GenerateRequest
 from harden.serving.probe import make_probe
 from harden.serving.transformers_loader import TransformersLoader

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from harden.cli.main import run as harden
-from harden.domain.bout import Slot
+from harden.domain.policy import Slot
 from tests.deploy import deployed
 
 SOURCES = tuple(deployed.ROOT / root for root in ("shared", "services", "protos/gen"))

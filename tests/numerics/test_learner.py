@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from harden.domain.bout import Sampling
+from harden.domain.completion import Sampling
 from harden.serving.ports import GenerateRequest, Prompt
 from harden.serving.prompt_encoder import PromptEncoder
 from harden.serving.transformers_engine import TransformersEngine

@@ -1,32 +1,14 @@
 """Domain objects with defaults, for tests that care about one of their fields."""
 
 from harden.domain import ids
-from harden.domain.bout import (
-    Attack,
-    AttackedBout,
-    AttackPlan,
-    AttackSource,
-    AttackVerdict,
-    Bout,
-    Completion,
-    FinishReason,
-    JudgedBout,
-    Label,
-    PolicyRef,
-    Purpose,
-    RecordedAttack,
-    Refusal,
-    Response,
-    ResponseVerdict,
-    Role,
-    SampledBout,
-    Sampling,
-    SamplingEffort,
-    Seed,
-    SeedLabel,
-    Slot,
-)
+from harden.domain.attack import Attack, AttackedBout
+from harden.domain.bout import AttackPlan, AttackSource, Bout, Purpose, RecordedAttack, Role
+from harden.domain.completion import Completion, FinishReason, Sampling, SamplingEffort
 from harden.domain.conversation import Conversation
+from harden.domain.policy import PolicyRef, Slot
+from harden.domain.response import Response, SampledBout
+from harden.domain.seed import Seed, SeedLabel
+from harden.domain.verdict import AttackVerdict, JudgedBout, Label, Refusal, ResponseVerdict
 
 NOON = 1_700_000_000.0
 

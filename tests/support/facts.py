@@ -4,32 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from harden.domain import ids
-from harden.domain.bout import (
-    Attack,
-    AttackedBout,
-    AttackPlan,
-    AttackSource,
-    AttackVerdict,
-    Ballot,
-    Bout,
-    Completion,
-    FinishReason,
-    JudgedBout,
-    Label,
-    PolicyRef,
-    Purpose,
-    RecordedAttack,
-    Refusal,
-    Response,
-    ResponseVerdict,
-    Role,
-    SampledBout,
-    Sampling,
-    SamplingEffort,
-    Seed,
-    SeedLabel,
-    Slot,
-)
+from harden.domain.attack import Attack, AttackedBout
+from harden.domain.bout import AttackPlan, AttackSource, Bout, Purpose, RecordedAttack, Role
+from harden.domain.completion import Completion, FinishReason, Sampling, SamplingEffort
 from harden.domain.conversation import BlobRef, Conversation, Image, Message, Speaker, Text
 from harden.domain.events import DeadLetter, Event, EventMeta, Fact
 from harden.domain.policy import (
@@ -37,12 +14,17 @@ from harden.domain.policy import (
     PolicyFile,
     PolicyManifest,
     PolicyPublished,
+    PolicyRef,
     PolicyRefused,
     PolicyRetired,
     PolicyServed,
     Probe,
     ProbePrompt,
+    Slot,
 )
+from harden.domain.response import Response, SampledBout
+from harden.domain.seed import Seed, SeedLabel
+from harden.domain.verdict import AttackVerdict, Ballot, JudgedBout, Label, Refusal, ResponseVerdict
 
 
 def a_digest(of: str = "policy") -> str:

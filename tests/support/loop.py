@@ -16,7 +16,7 @@ from harden.cli.seeds import submit_arena
 from harden.config import WorkerSettings
 from harden.defender_inference import main as defender_inference
 from harden.defender_inference.config import DefenderInferenceSettings
-from harden.domain.bout import Slot
+from harden.domain.policy import Slot
 from harden.judge import main as judge
 from harden.judge.config import JudgeSettings
 from harden.runtime.worker import Worker

@@ -7,16 +7,17 @@ from pathlib import Path
 from harden import codec
 from harden.bus.ports import Bus
 from harden.domain import ids
-from harden.domain.bout import PolicyRef, Slot
 from harden.domain.conversation import BlobRef
 from harden.domain.events import Event, EventMeta
 from harden.domain.policy import (
     Lineage,
     PolicyManifest,
     PolicyPublished,
+    PolicyRef,
     PolicyRefused,
     PolicyServed,
     Probe,
+    Slot,
 )
 from harden.serving.ports import Prompt
 from harden.serving.probe import make_probe

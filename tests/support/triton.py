@@ -9,7 +9,7 @@ import pytest
 
 from harden.bus.kafka import KafkaBus
 from harden.config import KafkaSettings
-from harden.domain.bout import Slot
+from harden.domain.policy import Slot
 from harden.local.triton import LocalTriton
 from harden.serving.triton_client import TritonPolicies
 from harden.store.object_store import ObjectStore

@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 from harden import codec, topics
 from harden.bus.ports import Bus, Incoming, Outgoing
 from harden.config import WorkerSettings
-from harden.domain.bout import AttackedBout, Bout
+from harden.domain.attack import AttackedBout
+from harden.domain.bout import Bout
 from harden.domain.events import Event, Fact
 from harden.runtime.service import Service
 from harden.runtime.worker import Worker

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harden.domain import ids
-from harden.domain.bout import Attack, AttackedBout, AttackSource, Bout, Completion, RecordedAttack, SamplingEffort
+from harden.domain.attack import Attack, AttackedBout
+from harden.domain.bout import AttackSource, Bout, RecordedAttack
+from harden.domain.completion import Completion, SamplingEffort
 from harden.domain.conversation import Conversation, Image, Message, Part, Speaker, Text
 from harden.domain.game import ImageRenderer, Transforms
 from harden.domain.markup import Drawn, pieces

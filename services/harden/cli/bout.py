@@ -9,9 +9,12 @@ from harden import codec
 from harden.bus.ports import Incoming
 from harden.cli import output
 from harden.cli.log_access import OpenLog, Where, open_log, read_all
-from harden.domain.bout import AttackedBout, Bout, JudgedBout, Label, SampledBout
+from harden.domain.attack import AttackedBout
+from harden.domain.bout import Bout
 from harden.domain.errors import PoisonError, SetupError
 from harden.domain.events import DeadLetter, Event
+from harden.domain.response import SampledBout
+from harden.domain.verdict import JudgedBout, Label
 from harden.topics import ATTACKS, BOUTS, RESPONSES, VERDICTS, Topic
 
 app = App(name="bout", help="Bouts: a seed, the attacks on it, the answers and their verdicts.")

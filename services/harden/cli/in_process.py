@@ -20,8 +20,8 @@ from harden.cli.seeds import submit_arena
 from harden.config import LogSettings, WorkerSettings
 from harden.defender_inference import main as defender_inference
 from harden.defender_inference.config import DefenderInferenceSettings
-from harden.domain.bout import Slot
 from harden.domain.errors import SetupError
+from harden.domain.policy import Slot
 from harden.judge import main as judge
 from harden.judge.config import JudgeSettings
 from harden.local import examples

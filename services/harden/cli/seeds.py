@@ -13,9 +13,9 @@ from harden.bus.ports import Bus
 from harden.cli import output
 from harden.cli.log_access import Where, open_log, read_all
 from harden.domain import ids
-from harden.domain.bout import Seed
 from harden.domain.errors import SetupError
 from harden.domain.events import Event, EventMeta
+from harden.domain.seed import Seed
 from harden.topics import SEEDS
 from harden.worlds.arena.adapters import ArenaSeeds
 

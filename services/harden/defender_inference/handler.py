@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 from harden.domain import ids
-from harden.domain.bout import Attack, AttackedBout, Bout, Response, SampledBout
+from harden.domain.attack import Attack, AttackedBout
+from harden.domain.bout import Bout
+from harden.domain.response import Response, SampledBout
 from harden.serving.asking import ask
 from harden.serving.ports import GenerateRequest, PolicyClient, Prompt
 from harden.store.ports import BlobStore

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry
 
 from harden import metrics
-from harden.domain.bout import JudgedBout, Label, Refusal
+from harden.domain.verdict import JudgedBout, Label, Refusal
 
 
 class JudgeMetrics:

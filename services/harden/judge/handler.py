@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from harden.domain.bout import Ballot, JudgedBout, SampledBout
 from harden.domain.judging import AttackQuestion, PanelMember, Question, ResponseQuestion
+from harden.domain.response import SampledBout
+from harden.domain.verdict import Ballot, JudgedBout
 from harden.judge.core import quorum
 from harden.judge.counting import JudgeMetrics
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from harden import codec
 from harden.bus.ports import Bus, Incoming
 from harden.cli.reporting.schema import Exchange
-from harden.domain.bout import JudgedBout, Label
+from harden.domain.verdict import JudgedBout, Label
 from harden.topics import VERDICTS
 from harden.trainer.core.plan import Moment
 

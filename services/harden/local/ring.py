@@ -9,7 +9,7 @@ from harden.bus.kafka import KafkaBus
 from harden.cli.reporting.schema import Components, Exchange
 from harden.cli.seeds import submit_arena
 from harden.config import KafkaSettings
-from harden.domain.bout import Slot
+from harden.domain.policy import Slot
 from harden.local import examples, kafka, services, triton
 from harden.local.interrupts import Interrupts
 from harden.local.kafka import LocalKafka

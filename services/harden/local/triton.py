@@ -20,8 +20,8 @@ from pathlib import Path
 from types import TracebackType
 
 import harden
-from harden.domain.bout import Slot
 from harden.domain.errors import SetupError
+from harden.domain.policy import Slot
 from harden.local.children import Child, Command, log_end, stop_all
 from harden.local.ports import free_ports
 from harden.serving.triton_client import TritonPolicies

@@ -5,9 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from harden.domain import ids
-from harden.domain.bout import Bout, JudgedBout, Label, RecordedAttack, Role, Seed
+from harden.domain.bout import Bout, RecordedAttack, Role
 from harden.domain.conversation import Conversation, Image, Message, Part, Speaker, Text
 from harden.domain.markup import Drawn, pieces
+from harden.domain.seed import Seed
+from harden.domain.verdict import JudgedBout, Label
 from harden.serving.ports import Prompt
 from harden.store.ports import BlobStore
 from harden.trainer.core import admission, advantages, plan

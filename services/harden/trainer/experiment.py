@@ -7,7 +7,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator, with_config
 
 import harden
-from harden.domain.bout import AttackSource, Role, Sampling
+from harden.domain.bout import AttackSource, Role
+from harden.domain.completion import Sampling
 from harden.domain.errors import SetupError
 from harden.trainer.core import plan
 from harden.trainer.core.monitor import Limits

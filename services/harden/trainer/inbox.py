@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from threading import Event as StopEvent
 
 from harden.config import GATHER_S
-from harden.domain.bout import JudgedBout, PolicyRef, SamplingEffort
+from harden.domain.completion import SamplingEffort
 from harden.domain.errors import SetupError
+from harden.domain.policy import PolicyRef
+from harden.domain.verdict import JudgedBout
 from harden.trainer.core.ledger import End, Ledger
 from harden.trainer.publisher import Publisher
 from harden.trainer.ring import Arrival, DeadBout, Ring

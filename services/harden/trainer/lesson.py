@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harden.domain.bout import RecordedAttack, Seed
+from harden.domain.bout import RecordedAttack
+from harden.domain.seed import Seed
 from harden.trainer.learner.learner import Group
 
 

@@ -19,8 +19,9 @@ from prometheus_client import CollectorRegistry
 
 from harden.bus.ports import Bus
 from harden.domain import ids
-from harden.domain.bout import Role, Seed
+from harden.domain.bout import Role
 from harden.domain.errors import SetupError
+from harden.domain.seed import Seed
 from harden.runtime.process import process, run_main
 from harden.store.object_store import ObjectStore
 from harden.store.ports import BlobStore

@@ -7,7 +7,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from harden import metrics
-from harden.domain.bout import Bout, JudgedBout, Purpose
+from harden.domain.bout import Bout, Purpose
+from harden.domain.verdict import JudgedBout
 from harden.statistics import Rate
 from harden.trainer.core.results import Measured
 from harden.trainer.core.schedule import EndArm, Evaluate, Learn, Matrix, MeasureAttacker, Monitor, Publish, StartArm, Task

@@ -4,15 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harden.domain.bout import PolicyRef, Role, SamplingEffort, Slot
+from harden.domain.bout import Role
+from harden.domain.completion import SamplingEffort
 from harden.domain.conversation import BlobRef
 from harden.domain.policy import (
     Lineage,
     PolicyManifest,
     PolicyPublished,
+    PolicyRef,
     PolicyRefused,
     PolicyServed,
     Probe,
+    Slot,
 )
 from harden.store.policies import publish_files, put_manifest
 from harden.store.ports import BlobStore

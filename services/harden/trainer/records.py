@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harden.domain.bout import PolicyRef, RecordedAttack, Role, Seed, Slot
+from harden.domain.bout import RecordedAttack, Role
+from harden.domain.policy import PolicyRef, Slot
+from harden.domain.seed import Seed
 from harden.statistics import Rate
 from harden.trainer.core.results import Measured
 from harden.trainer.rundir import RunDir

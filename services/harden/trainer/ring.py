@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from harden import codec
 from harden.bus.ports import Bus, Incoming, Outgoing, Place
 from harden.domain import ids
-from harden.domain.bout import Bout, JudgedBout
+from harden.domain.bout import Bout
 from harden.domain.errors import PoisonError
 from harden.domain.events import DeadLetter, Event, EventMeta
 from harden.domain.policy import PolicyPublished, PolicyRefused, PolicyServed
+from harden.domain.verdict import JudgedBout
 from harden.topics import ATTACKS, BOUTS, POLICIES, RESPONSES, SERVED, VERDICTS, Topic
 
 SERVICE = "trainer"

@@ -6,8 +6,8 @@ from threading import Event as StopEvent
 
 from harden import codec
 from harden.bus.ports import Bus
-from harden.domain.bout import Seed
 from harden.domain.errors import PoisonError, SetupError
+from harden.domain.seed import Seed
 from harden.topics import SEEDS
 from harden.trainer.experiment import Experiment
 from harden.trainer.inbox import Stopped

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harden.domain.bout import PolicyRef, Role, Seed, Slot
+from harden.domain.bout import Role
 from harden.domain.conversation import BlobRef, Conversation
 from harden.domain.game import AnchorSource
-from harden.domain.policy import Lineage, Probe, ProbePrompt
+from harden.domain.policy import Lineage, PolicyRef, Probe, ProbePrompt, Slot
+from harden.domain.seed import Seed
 from harden.serving.ports import Prompt
 from harden.trainer.learner.learner import Anchor, Group, Learner, StepReport
 from harden.trainer.publisher import SLOT_OF, WEIGHTS_FILE, Published, Publisher

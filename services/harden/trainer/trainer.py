@@ -4,8 +4,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from harden.domain import ids
-from harden.domain.bout import Bout, JudgedBout, PolicyRef, RecordedAttack, Role, Sampling, Seed, Slot
+from harden.domain.bout import Bout, RecordedAttack, Role
+from harden.domain.completion import Sampling
 from harden.domain.game import EvaluationCase
+from harden.domain.policy import PolicyRef, Slot
+from harden.domain.seed import Seed
+from harden.domain.verdict import JudgedBout
 from harden.statistics import Rate
 from harden.trainer.checkpoint import Checkpoints
 from harden.trainer.classroom import Classroom

@@ -5,8 +5,7 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 
 from harden import metrics
-from harden.domain.bout import PolicyRef, Slot
-from harden.domain.policy import PolicyPublished, PolicyRefused, PolicyServed
+from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyServed, Slot
 from harden.metrics import Metric, Type
 
 # Looked up when a family is made: the backend fills its module in after it has imported the model.

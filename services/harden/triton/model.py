@@ -17,8 +17,9 @@ import structlog
 import triton_python_backend_utils as pb_utils
 
 from harden.bus.kafka import KafkaBus
-from harden.domain.bout import Completion, Slot
+from harden.domain.completion import Completion
 from harden.domain.errors import PoisonError, SetupError, TransientError
+from harden.domain.policy import Slot
 from harden.runtime import logs
 from harden.serving import tensors
 from harden.serving.batching import Answer

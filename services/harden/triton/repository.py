@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
-from harden.domain.bout import Slot
+from harden.domain.policy import Slot
 
 TEMPLATE = Path(__file__).with_name("config.pbtxt.template")
 MODEL_VERSION = "1"

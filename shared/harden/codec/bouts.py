@@ -21,20 +21,11 @@ from harden.codec.common import (
 )
 from harden.codec.enums import ATTACK_SOURCE, LABEL, PURPOSE, REFUSAL, ROLE, SEED_LABEL
 from harden.codec.policies import read_policy_ref, write_policy_ref
-from harden.domain.bout import (
-    Attack,
-    AttackedBout,
-    AttackPlan,
-    AttackVerdict,
-    Ballot,
-    Bout,
-    JudgedBout,
-    RecordedAttack,
-    Response,
-    ResponseVerdict,
-    SampledBout,
-    Seed,
-)
+from harden.domain.attack import Attack, AttackedBout
+from harden.domain.bout import AttackPlan, Bout, RecordedAttack
+from harden.domain.response import Response, SampledBout
+from harden.domain.seed import Seed
+from harden.domain.verdict import AttackVerdict, Ballot, JudgedBout, ResponseVerdict
 from harden.response.v1 import response_pb2
 from harden.seed.v1 import seed_pb2
 from harden.verdict.v1 import verdict_pb2

@@ -6,7 +6,7 @@
 
 from harden.codec.enums import FINISH_REASON, SPEAKER
 from harden.common.v1 import completion_pb2, conversation_pb2, meta_pb2
-from harden.domain.bout import Completion, Sampling, SamplingEffort
+from harden.domain.completion import Completion, Sampling, SamplingEffort
 from harden.domain.conversation import BlobRef, Conversation, Image, Message, Part, Text
 from harden.domain.events import EventMeta
 

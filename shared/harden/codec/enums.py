@@ -6,8 +6,12 @@ from typing import Any, Generic, TypeVar
 
 from harden.bout.v1 import bout_pb2
 from harden.common.v1 import completion_pb2, conversation_pb2
-from harden.domain.bout import AttackSource, FinishReason, Label, Purpose, Refusal, Role, SeedLabel, Slot
+from harden.domain.bout import AttackSource, Purpose, Role
+from harden.domain.completion import FinishReason
 from harden.domain.conversation import Speaker
+from harden.domain.policy import Slot
+from harden.domain.seed import SeedLabel
+from harden.domain.verdict import Label, Refusal
 from harden.policy.v1 import policy_pb2
 from harden.seed.v1 import seed_pb2
 from harden.verdict.v1 import verdict_pb2

@@ -10,9 +10,13 @@ from harden.attack.v1 import attack_pb2
 from harden.bout.v1 import bout_pb2
 from harden.codec import bouts, policies
 from harden.deadletter.v1 import deadletter_pb2
-from harden.domain.bout import AttackedBout, Bout, JudgedBout, PolicyRef, SampledBout, Seed
+from harden.domain.attack import AttackedBout
+from harden.domain.bout import Bout
 from harden.domain.events import DeadLetter, Fact
-from harden.domain.policy import PolicyPublished, PolicyRefused, PolicyRetired, PolicyServed
+from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyRetired, PolicyServed
+from harden.domain.response import SampledBout
+from harden.domain.seed import Seed
+from harden.domain.verdict import JudgedBout
 from harden.policy.v1 import policy_pb2
 from harden.response.v1 import response_pb2
 from harden.seed.v1 import seed_pb2

@@ -6,9 +6,12 @@ from enum import Enum
 from typing import Any
 
 from harden.codec.facts import BY_FACT
-from harden.domain.bout import Attack, Completion, RecordedAttack, Seed
+from harden.domain.attack import Attack
+from harden.domain.bout import RecordedAttack
+from harden.domain.completion import Completion
 from harden.domain.conversation import Text
 from harden.domain.events import DeadLetter, Event
+from harden.domain.seed import Seed
 
 # What a person or a policy wrote, in any form from which it can be read back (tokens decode to text).
 _CONTENT = frozenset(

@@ -2,12 +2,12 @@
 
 from harden.codec.common import read_blob, read_conversation, write_blob, write_conversation
 from harden.codec.enums import SLOT
-from harden.domain.bout import PolicyRef
 from harden.domain.policy import (
     Lineage,
     PolicyFile,
     PolicyManifest,
     PolicyPublished,
+    PolicyRef,
     PolicyRefused,
     PolicyRetired,
     PolicyServed,

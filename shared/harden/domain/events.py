@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
-from harden.domain.bout import AttackedBout, Bout, JudgedBout, SampledBout, Seed
+from harden.domain.attack import AttackedBout
+from harden.domain.bout import Bout
 from harden.domain.policy import PolicyPublished, PolicyRefused, PolicyRetired, PolicyServed
+from harden.domain.response import SampledBout
+from harden.domain.seed import Seed
+from harden.domain.verdict import JudgedBout
 
 
 @dataclass(frozen=True, slots=True)

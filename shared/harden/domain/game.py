@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from harden.domain.bout import RecordedAttack, Seed
+from harden.domain.bout import RecordedAttack
+from harden.domain.seed import Seed
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from harden.domain.bout import Attack, Ballot, Response, Seed
+from harden.domain.attack import Attack
+from harden.domain.response import Response
+from harden.domain.seed import Seed
+from harden.domain.verdict import Ballot
 
 
 @dataclass(frozen=True, slots=True)

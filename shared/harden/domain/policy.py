@@ -1,9 +1,26 @@
 """A policy is what its manifest says it is: files by digest, lineage, and a probe that tells whether it was loaded right."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from harden.domain.bout import PolicyRef, Slot
 from harden.domain.conversation import BlobRef, Conversation
+
+
+class Slot(StrEnum):
+    """Name under which Triton serves a policy."""
+
+    ATTACKER = "attacker"
+    DEFENDER = "defender"
+    DEFENDER_STABLE = "defender_stable"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRef:
+    """A policy of a slot: what it is (digest of its manifest) and where it stands in the order of publications."""
+
+    slot: Slot
+    version: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from harden.domain import ids
-from harden.domain.bout import AttackedBout, JudgedBout, SampledBout
+from harden.domain.attack import AttackedBout
 from harden.domain.events import Event, EventMeta, Fact
+from harden.domain.response import SampledBout
+from harden.domain.verdict import JudgedBout
 
 
 def child_of(parent: Event, fact: Fact, *, service: str, now: float) -> Event:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 import stamina
 
-from harden.domain.bout import Completion, SamplingEffort, Slot
+from harden.domain.completion import Completion, SamplingEffort
 from harden.domain.errors import TransientError
+from harden.domain.policy import Slot
 from harden.serving.ports import GenerateRequest, PolicyClient
 
 # A slot without a policy yet, or a server that restarts, is back within a minute or needs a person.

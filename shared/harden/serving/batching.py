@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from harden.domain.bout import PolicyRef
 from harden.domain.errors import PoisonError, TransientError
+from harden.domain.policy import PolicyRef
 from harden.serving.ports import Engine, GenerateRequest, Sample
 
 # As many as keep a CPU's caches useful; a GPU takes more (setting).

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from harden.domain.bout import FinishReason
+from harden.domain.completion import FinishReason
 from harden.serving import sampling
 from harden.serving.ports import GenerateRequest, Sample
 from harden.serving.prompt_encoder import PromptEncoder

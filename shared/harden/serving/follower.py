@@ -17,10 +17,9 @@ import structlog
 from harden import codec
 from harden.bus.ports import Bus, Incoming
 from harden.domain import ids
-from harden.domain.bout import PolicyRef, Slot
 from harden.domain.errors import PoisonError, TransientError
 from harden.domain.events import Event, EventMeta
-from harden.domain.policy import PolicyPublished, PolicyRefused, PolicyServed
+from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyServed, Slot
 from harden.serving.batching import Batcher, Serving
 from harden.serving.ports import EngineLoader
 from harden.serving.probe import check_probe

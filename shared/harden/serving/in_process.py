@@ -4,8 +4,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from harden.domain.bout import Completion, PolicyRef, Slot
+from harden.domain.completion import Completion
 from harden.domain.errors import TransientError
+from harden.domain.policy import PolicyRef, Slot
 from harden.serving.batching import MAX_ROWS
 from harden.serving.follower import Source
 from harden.serving.ports import EngineLoader, GenerateRequest

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from harden.domain.bout import Completion, FinishReason, PolicyRef, Sampling, Slot
+from harden.domain.completion import Completion, FinishReason, Sampling
 from harden.domain.conversation import Conversation
+from harden.domain.policy import PolicyRef, Slot
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from harden.domain.bout import Sampling
+from harden.domain.completion import Sampling
 from harden.domain.errors import PoisonError
 from harden.domain.policy import Probe, ProbePrompt, RefusalReason
 from harden.serving.ports import Engine, GenerateRequest, Prompt

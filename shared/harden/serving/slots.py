@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harden.domain.bout import Completion, PolicyRef, Slot
+from harden.domain.completion import Completion
+from harden.domain.policy import PolicyRef, Slot
 from harden.serving.batching import Answer, Batcher
 from harden.serving.follower import Follower, Source, SwapObserver
 from harden.serving.ports import EngineLoader

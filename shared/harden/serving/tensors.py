@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harden.domain import ids
-from harden.domain.bout import Completion, FinishReason, PolicyRef, Sampling, Slot
+from harden.domain.completion import Completion, FinishReason, Sampling
 from harden.domain.conversation import BlobRef, Conversation, Image, Message, Part, Speaker, Text
 from harden.domain.errors import PoisonError
+from harden.domain.policy import PolicyRef, Slot
 from harden.serving.ports import GenerateRequest, Prompt
 
 Tensors = Mapping[str, NDArray[Any]]

@@ -14,8 +14,9 @@ from tritonclient.utils import (
     triton_to_np_dtype,
 )
 
-from harden.domain.bout import Completion, PolicyRef, Slot
+from harden.domain.completion import Completion
 from harden.domain.errors import PoisonError, TransientError
+from harden.domain.policy import PolicyRef, Slot
 from harden.serving import tensors
 from harden.serving.ports import GenerateRequest
 

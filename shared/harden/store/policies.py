@@ -5,10 +5,9 @@ from pathlib import Path, PurePosixPath
 
 from harden.codec import decode_signed, encode_signed
 from harden.domain import ids
-from harden.domain.bout import PolicyRef
 from harden.domain.conversation import BlobRef
 from harden.domain.errors import PoisonError
-from harden.domain.policy import PolicyFile, PolicyManifest, PolicyPublished, RefusalReason
+from harden.domain.policy import PolicyFile, PolicyManifest, PolicyPublished, PolicyRef, RefusalReason
 from harden.store.ports import BlobStore
 from harden.store.signing import Signer, Verifier
 

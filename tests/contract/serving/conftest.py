@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from harden.bus.memory import MemoryBus
-from harden.domain.bout import PolicyRef, Slot
-from harden.domain.policy import PolicyServed, Probe
+from harden.domain.policy import PolicyRef, PolicyServed, Probe, Slot
 from harden.serving.follower import Source
 from harden.serving.in_process import InProcessPolicies
 from harden.serving.ports import PolicyClient

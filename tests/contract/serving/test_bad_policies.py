@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from harden.codec import encode_signed
 from harden.domain import ids
-from harden.domain.bout import PolicyRef, Sampling, Slot
+from harden.domain.completion import Sampling
 from harden.domain.conversation import BlobRef
-from harden.domain.policy import PolicyFile, PolicyManifest, PolicyRefused, RefusalReason, SignedManifest
+from harden.domain.policy import PolicyFile, PolicyManifest, PolicyRef, PolicyRefused, RefusalReason, SignedManifest, Slot
 from harden.serving.ports import GenerateRequest
 from harden.store.policies import put_manifest
 from harden.store.signing import Signer, generate_keypair

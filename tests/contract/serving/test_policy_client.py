@@ -5,9 +5,9 @@ from itertools import chain
 
 import pytest
 
-from harden.domain.bout import PolicyRef, Sampling, Slot
+from harden.domain.completion import Sampling
 from harden.domain.errors import PoisonError, TransientError
-from harden.domain.policy import PolicyServed
+from harden.domain.policy import PolicyRef, PolicyServed, Slot
 from harden.serving.ports import GenerateRequest, Sample
 from tests.contract.serving.conftest import EMPTY_SLOT, SLOT, Model, Site
 from tests.support.tiny_models import a_png, a_prompt, some_prompts

@@ -7,10 +7,9 @@ import pytest
 
 from harden import codec
 from harden.domain import ids
-from harden.domain.bout import Slot
 from harden.domain.conversation import BlobRef
 from harden.domain.errors import PoisonError
-from harden.domain.policy import PolicyFile, PolicyPublished
+from harden.domain.policy import PolicyFile, PolicyPublished, Slot
 from harden.store.object_store import ObjectStore
 from harden.store.policies import fetch_files, fetch_manifest, is_loadable, publish_files, put_manifest
 from harden.store.signing import Signer, Verifier, generate_keypair

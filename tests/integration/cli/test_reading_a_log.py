@@ -15,8 +15,7 @@ from harden.cli import seeds
 from harden.cli.main import run
 from harden.config import KafkaSettings
 from harden.domain import ids
-from harden.domain.bout import Slot
-from harden.domain.policy import PolicyPublished, PolicyServed
+from harden.domain.policy import PolicyPublished, PolicyServed, Slot
 from harden.local.kafka import LocalKafka
 from harden.local.rundir import LocalRun
 from harden.store.object_store import ObjectStore

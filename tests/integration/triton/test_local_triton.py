@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from harden.config import KafkaSettings
-from harden.domain.bout import Sampling, Slot
+from harden.domain.completion import Sampling
 from harden.domain.errors import SetupError
+from harden.domain.policy import Slot
 from harden.local.triton import SHARED_MEMORY, LocalTriton
 from harden.serving.ports import GenerateRequest
 from harden.store.signing import generate_keypair
@@ -25,7 +26,7 @@ PARENT = """
 import json, sys
 from pathlib import Path
 from harden.local.triton import SHARED_MEMORY, LocalTriton
-from harden.domain.bout import Slot
+from harden.domain.policy import Slot
 triton = LocalTriton(Path(sys.argv[1]), [Slot.DEFENDER], json.loads(sys.argv[2]))
 triton.begin()
 print("begun", flush=True)

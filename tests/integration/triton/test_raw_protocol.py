@@ -10,7 +10,8 @@ import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from harden.domain.bout import PolicyRef, Sampling, Slot
+from harden.domain.completion import Sampling
+from harden.domain.policy import PolicyRef, Slot
 from harden.serving.ports import GenerateRequest
 from harden.serving.transformers_engine import TransformersEngine
 from harden.serving.transformers_loader import TransformersLoader

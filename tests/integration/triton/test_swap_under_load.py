@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from harden.domain.bout import Completion, PolicyRef, Sampling, Slot
-from harden.domain.policy import PolicyServed
+from harden.domain.completion import Completion, Sampling
+from harden.domain.policy import PolicyRef, PolicyServed, Slot
 from harden.serving.ports import GenerateRequest
 from harden.serving.transformers_loader import TransformersLoader
 from harden.serving.triton_client import TritonPolicies

@@ -16,7 +16,8 @@ from harden.bus.memory import MemoryBus
 from harden.bus.ports import Bus
 from harden.config import KafkaSettings, WorkerSettings
 from harden.domain import ids
-from harden.domain.bout import AttackedBout, Bout
+from harden.domain.attack import AttackedBout
+from harden.domain.bout import Bout
 from tests.support.workers import Lane, an_attacker, attack, bout_messages, events_on, put, running, wait_until
 
 QUICK = WorkerSettings(commit_interval_s=0.05)

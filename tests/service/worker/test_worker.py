@@ -10,7 +10,8 @@ from harden.bus.memory import MemoryBus
 from harden.bus.ports import Incoming, Outgoing, Place
 from harden.config import WorkerSettings
 from harden.domain import ids
-from harden.domain.bout import AttackedBout, Bout
+from harden.domain.attack import AttackedBout
+from harden.domain.bout import Bout
 from harden.domain.errors import PoisonError, TransientError
 from harden.domain.events import DeadLetter
 from harden.runtime.worker import TooMuchPoison

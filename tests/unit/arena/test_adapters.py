@@ -3,9 +3,14 @@ import io
 import pytest
 from PIL import Image as PilImage
 
-from harden.domain.bout import Attack, AttackSource, Completion, FinishReason, Label, Refusal, Response, SeedLabel
+from harden.domain.attack import Attack
+from harden.domain.bout import AttackSource
+from harden.domain.completion import Completion, FinishReason
 from harden.domain.conversation import Conversation
 from harden.domain.judging import AttackQuestion, ResponseQuestion
+from harden.domain.response import Response
+from harden.domain.seed import SeedLabel
+from harden.domain.verdict import Label, Refusal
 from harden.worlds.arena import adapters, seeds
 from harden.worlds.arena.language import REFUSAL
 from harden.worlds.arena.world import world

@@ -4,9 +4,8 @@ import pytest
 
 from harden import codec, topics
 from harden.domain import ids
-from harden.domain.bout import Slot
 from harden.domain.events import Fact
-from harden.domain.policy import PolicyRetired, PolicyServed
+from harden.domain.policy import PolicyRetired, PolicyServed, Slot
 from tests.support.facts import (
     a_bout,
     a_dead_letter,

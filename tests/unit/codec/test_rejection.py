@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harden import codec, topics
-from harden.domain.bout import AttackVerdict, Label, Seed
 from harden.domain.conversation import Conversation
 from harden.domain.errors import PoisonError
 from harden.domain.events import Fact
+from harden.domain.seed import Seed
+from harden.domain.verdict import AttackVerdict, Label
 from harden.topics import Topic
 from tests.support.facts import (
     a_bout,

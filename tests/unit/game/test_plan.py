@@ -2,7 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harden.domain.bout import AttackSource, RecordedAttack, Role, Sampling, SeedLabel, Slot
+from harden.domain.bout import AttackSource, RecordedAttack, Role
+from harden.domain.completion import Sampling
+from harden.domain.policy import Slot
+from harden.domain.seed import SeedLabel
 from harden.trainer.core import plan
 from harden.trainer.core.plan import Ingredient, Moment, Replayed, StepShape
 from tests.support.builders import a_policy, a_seed

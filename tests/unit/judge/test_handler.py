@@ -1,6 +1,6 @@
 from prometheus_client import CollectorRegistry
 
-from harden.domain.bout import Label, Refusal
+from harden.domain.verdict import Label, Refusal
 from harden.judge.counting import JudgeMetrics
 from harden.judge.handler import Judge
 from harden.judge.members.refusal import RefusalClassifier

@@ -1,6 +1,6 @@
 import pytest
 
-from harden.domain.bout import Ballot, Label, Refusal
+from harden.domain.verdict import Ballot, Label, Refusal
 from harden.judge.core.quorum import majority, response_verdict
 from harden.judge.members.refusal import classify
 

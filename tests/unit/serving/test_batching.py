@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from harden.domain.bout import PolicyRef, Sampling, Slot
+from harden.domain.completion import Sampling
 from harden.domain.errors import PoisonError, TransientError
+from harden.domain.policy import PolicyRef, Slot
 from harden.serving.batching import Answer, Batcher, Serving
 from harden.serving.ports import GenerateRequest, Prompt, Sample
 from harden.serving.streaming import Stream

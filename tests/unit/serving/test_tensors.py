@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harden.domain.bout import Completion, FinishReason, PolicyRef, Sampling, Slot
+from harden.domain.completion import Completion, FinishReason, Sampling
 from harden.domain.conversation import Message, Speaker
 from harden.domain.errors import PoisonError
+from harden.domain.policy import PolicyRef, Slot
 from harden.serving.ports import GenerateRequest
 from harden.serving.tensors import Wanted, read_answer, read_policy, read_requests, write_answer, write_requests
 from tests.support.tiny_models import a_png, a_prompt

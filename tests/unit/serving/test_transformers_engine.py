@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from harden.domain.bout import FinishReason, Sampling
+from harden.domain.completion import FinishReason, Sampling
 from harden.domain.conversation import Conversation
 from harden.domain.errors import PoisonError
 from harden.serving.ports import GenerateRequest, Prompt, Sample

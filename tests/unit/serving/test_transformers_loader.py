@@ -20,7 +20,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from harden.domain.bout import Sampling
+from harden.domain.completion import Sampling
 from harden.serving.ports import GenerateRequest
 from harden.serving.probe import check_probe, make_probe
 from harden.serving.transformers_engine import TransformersEngine

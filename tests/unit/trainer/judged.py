@@ -2,31 +2,14 @@
 
 from collections.abc import Sequence
 
-from harden.domain.bout import (
-    Attack,
-    AttackedBout,
-    AttackPlan,
-    AttackSource,
-    AttackVerdict,
-    Bout,
-    Completion,
-    FinishReason,
-    JudgedBout,
-    Label,
-    PolicyRef,
-    Purpose,
-    Refusal,
-    Response,
-    ResponseVerdict,
-    Role,
-    SampledBout,
-    Sampling,
-    SamplingEffort,
-    Seed,
-    SeedLabel,
-    Slot,
-)
+from harden.domain.attack import Attack, AttackedBout
+from harden.domain.bout import AttackPlan, AttackSource, Bout, Purpose, Role
+from harden.domain.completion import Completion, FinishReason, Sampling, SamplingEffort
 from harden.domain.conversation import Conversation
+from harden.domain.policy import PolicyRef, Slot
+from harden.domain.response import Response, SampledBout
+from harden.domain.seed import Seed, SeedLabel
+from harden.domain.verdict import AttackVerdict, JudgedBout, Label, Refusal, ResponseVerdict
 
 SAMPLING = Sampling(8)
 EFFORT = SamplingEffort(1, 0, 0.0, 1.0)

@@ -2,7 +2,9 @@ from collections.abc import Callable
 
 import pytest
 
-from harden.domain.bout import AttackSource, FinishReason, JudgedBout, Label, Purpose, Refusal, Role
+from harden.domain.bout import AttackSource, Purpose, Role
+from harden.domain.completion import FinishReason
+from harden.domain.verdict import JudgedBout, Label, Refusal
 from harden.trainer.core import admission
 from harden.trainer.core.admission import AdmissionRules, Graded, graded
 from harden.trainer.core.rewards import OFF_GOAL, UNSCOREABLE_RESPONSE, AttackerRewards, DefenderRewards

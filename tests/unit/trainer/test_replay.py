@@ -2,8 +2,9 @@ import json
 from collections import Counter
 from dataclasses import replace
 
-from harden.domain.bout import RecordedAttack, Seed
+from harden.domain.bout import RecordedAttack
 from harden.domain.conversation import BlobRef, Conversation, Image, Message, Speaker, Text
+from harden.domain.seed import Seed
 from harden.trainer.core.replay import ReplayPool
 from tests.unit.trainer.judged import a_seed
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TypeVar
 
-from harden.domain.bout import AttackVerdict, Ballot, Label, Refusal, ResponseVerdict
+from harden.domain.verdict import AttackVerdict, Ballot, Label, Refusal, ResponseVerdict
 
 Answer = TypeVar("Answer", bound=StrEnum)
 

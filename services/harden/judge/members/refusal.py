@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from harden.domain.bout import Ballot, Refusal
 from harden.domain.judging import Question, ResponseQuestion
+from harden.domain.verdict import Ballot, Refusal
 
 # Wordings of declining in the first person, as published prefix dictionaries list them.
 _DECLINES = re.compile(

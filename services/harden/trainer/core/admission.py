@@ -8,7 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harden.domain.bout import Attack, Completion, FinishReason, JudgedBout, Purpose, Role
+from harden.domain.attack import Attack
+from harden.domain.bout import Purpose, Role
+from harden.domain.completion import Completion, FinishReason
+from harden.domain.verdict import JudgedBout
 from harden.trainer.core import rewards
 from harden.trainer.core.rewards import AttackerRewards, DefenderRewards
 

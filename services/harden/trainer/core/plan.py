@@ -5,19 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harden.domain import ids
-from harden.domain.bout import (
-    AttackPlan,
-    AttackSource,
-    Bout,
-    PolicyRef,
-    Purpose,
-    RecordedAttack,
-    Role,
-    Sampling,
-    Seed,
-    Slot,
-)
+from harden.domain.bout import AttackPlan, AttackSource, Bout, Purpose, RecordedAttack, Role
+from harden.domain.completion import Sampling
 from harden.domain.game import EvaluationCase
+from harden.domain.policy import PolicyRef, Slot
+from harden.domain.seed import Seed
 
 
 @dataclass(frozen=True, slots=True)

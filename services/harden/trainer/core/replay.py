@@ -4,8 +4,9 @@ import random
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from harden.domain.bout import RecordedAttack, Seed, SeedLabel
+from harden.domain.bout import RecordedAttack
 from harden.domain.conversation import BlobRef, Conversation, Image, Message, Part, Speaker, Text
+from harden.domain.seed import Seed, SeedLabel
 from harden.trainer.core.plan import Replayed
 
 

@@ -5,7 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harden.domain.bout import JudgedBout, Label, RecordedAttack, Refusal, Seed
+from harden.domain.bout import RecordedAttack
+from harden.domain.seed import Seed
+from harden.domain.verdict import JudgedBout, Label, Refusal
 from harden.statistics import Rate, clustered
 
 ATTACK_SUCCESS, REFUSAL, ACCURACY = "attack_success", "refusal", "accuracy"

@@ -8,7 +8,8 @@ refusal where it is wrong, so that half a refusal is never the best thing to say
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harden.domain.bout import AttackVerdict, Label, Refusal, ResponseVerdict, Seed, SeedLabel
+from harden.domain.seed import Seed, SeedLabel
+from harden.domain.verdict import AttackVerdict, Label, Refusal, ResponseVerdict
 
 UNSCOREABLE_ATTACK = "unscoreable_attack"
 UNSCOREABLE_RESPONSE = "unscoreable_response"

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from harden.domain import ids
-from harden.domain.bout import Ballot, Label, RecordedAttack, Refusal, Seed, SeedLabel
+from harden.domain.bout import RecordedAttack
 from harden.domain.conversation import Conversation
 from harden.domain.game import EvaluationCase
 from harden.domain.judging import AttackQuestion, Question, ResponseQuestion
+from harden.domain.seed import Seed, SeedLabel
+from harden.domain.verdict import Ballot, Label, Refusal
 from harden.worlds.arena import image, language, oracle, seeds, suites
 from harden.worlds.arena.parser import parse
 from harden.worlds.arena.suites import Suite
