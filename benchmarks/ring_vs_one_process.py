@@ -23,7 +23,7 @@ NAME = "ring_vs_one_process"
 # The ring takes at most 1.15 of the other's time.
 GOAL = 1 / 1.15
 PROJECT = Path(__file__).resolve().parents[1]
-DEMO = PROJECT / "deploy" / "local" / "demo.yaml"
+DEMO = PROJECT / "experiments" / "demo.yaml"
 REPETITIONS = 3
 EVALUATION_ROWS = 120
 TIMEOUT_S = 300.0
