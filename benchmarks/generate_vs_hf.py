@@ -1,4 +1,6 @@
-"""Our engine against Hugging Face's `generate()` with a static cache: batch 256, eight samples of each of 32 prompts.
+"""Our engine against Hugging Face's `generate()` with a static or a dynamic cache, whichever is faster here.
+
+Batch 256: eight samples of each of 32 prompts.
 
 Same weights, prompts, sampling and limit of tokens in one process; both begin with text and end with text, and both stop
 where the model ends its answer. Tokens count up to and including that end. Ours also gives every token's log-prob.
@@ -12,7 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from benchmarks import workloads
-from benchmarks.harness import Result, alternate, faster, timed
+from benchmarks.harness import Result, Turn, Turns, median_rate, paired, timed
 from harden.domain.completion import Sampling
 from harden.serving.ports import GenerateRequest, Prompt
 from harden.serving.prompt_encoder import PromptEncoder
@@ -22,7 +24,7 @@ NAME = "generate_vs_hf"
 GOAL = 2.0
 NUM_PROMPTS, NUM_SAMPLES = 32, 8
 REPETITIONS = 15
-PEER = "transformers generate(), static cache"
+CACHES = ("static", "dynamic")
 
 
 def run(quick: bool) -> list[Result]:
@@ -44,18 +46,27 @@ def _measure(name: str, directory: Path, prompts: Sequence[Prompt], max_tokens: 
         requests = [GenerateRequest(p, NUM_SAMPLES, Sampling(max_tokens), seed * 1000 + i) for i, p in enumerate(prompts)]
         return sum(len(sample.token_ids) for samples in engine.generate(requests) for sample in samples)
 
-    turns = alternate(lambda: timed(ours), lambda: timed(lambda: peer.generate(prompts)), repetitions)
-    return faster(
+    def take(side: str) -> Turn:
+        return timed(ours) if side == "ours" else timed(lambda: peer.generate(prompts, side))
+
+    sides = ("ours", *CACHES)
+    for side in sides:
+        take(side)
+    taken: dict[str, list[Turn]] = {side: [] for side in sides}
+    for _ in range(repetitions):
+        for side in sides:
+            taken[side].append(take(side))
+    best = max(CACHES, key=lambda cache: median_rate(taken[cache]))
+    return paired(
         name,
-        turns.rates[0],
+        Turns(taken["ours"], taken[best]),
         "tokens/s",
-        PEER,
-        turns.rates[1],
+        f"transformers generate(), {best} cache",
         GOAL,
         batch=len(prompts) * NUM_SAMPLES,
         max_tokens=max_tokens,
-        tokens_per_answer=turns.ours[-1].amount / (len(prompts) * NUM_SAMPLES),
-        spread=turns.spread(),
+        tokens_per_answer=taken["ours"][-1].amount / (len(prompts) * NUM_SAMPLES),
+        peers={cache: median_rate(taken[cache]) for cache in CACHES},
         torch_threads=torch.get_num_threads(),
     )
 
@@ -72,14 +83,14 @@ class _Peer:
         self._end = self._model.generation_config.eos_token_id
 
     @torch.inference_mode()
-    def generate(self, prompts: Sequence[Prompt]) -> float:
+    def generate(self, prompts: Sequence[Prompt], cache: str) -> float:
         inputs = self._encoder.encode(prompts)
         out = self._model.generate(
             **inputs,
             max_new_tokens=self._max_tokens,
             do_sample=True,
             num_return_sequences=NUM_SAMPLES,
-            cache_implementation="static",
+            cache_implementation=cache,
         )
         answers = out[:, inputs["input_ids"].shape[1] :]
         self._encoder.tokenizer.batch_decode(answers, skip_special_tokens=True)

@@ -67,7 +67,12 @@ def show_in_readme(lines: Sequence[Line], readme: Path = README) -> None:
 def _cells(line: Line) -> tuple[str, ...]:
     unit = line["unit"]
     ours, theirs = f"{_figure(line['value'])} {unit}", f"{_figure(line['peer_value'])} ({line['peer']})"
-    return (line["name"], ours, theirs, f"{line['ratio']:.2f}", line["goal"], "yes" if line["met"] else "no")
+    return (line["name"], ours, theirs, _ratio(line), line["goal"], "yes" if line["met"] else "no")
+
+
+def _ratio(line: Line) -> str:
+    bounds = line.get("interval")
+    return f"{line['ratio']:.2f}" + (f" ({bounds[0]:.2f} to {bounds[1]:.2f})" if bounds else "")
 
 
 def _plain(value: Any) -> str:

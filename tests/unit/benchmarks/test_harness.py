@@ -10,7 +10,9 @@ from benchmarks.harness import (
     benchmark_of,
     command_of,
     faster,
+    interval_of_median,
     median_rate,
+    paired,
     percentile,
     shorter,
     timed,
@@ -90,9 +92,35 @@ def test_a_line_in_json_has_four_figures_and_says_its_goal_and_command() -> None
         "met": True,
         "command": "make bench ARGS='--only bus'",
         "details": {"n": [0.1235]},
+        "interval": None,
         "machine": {"cores": 2},
     }
 
 
 def test_a_line_belongs_to_the_benchmark_before_its_dot() -> None:
     assert benchmark_of("bus.produce") == benchmark_of("bus") == "bus"
+
+
+def _pairs(*ratios: float) -> Turns:
+    return Turns(ours=[Turn(one, 1.0) for one in ratios], peer=[Turn(1.0, 1.0) for _ in ratios])
+
+
+def test_a_pair_is_compared_within_itself() -> None:
+    slow_minute = Turns(ours=[Turn(30, 1), Turn(15, 1)], peer=[Turn(10, 1), Turn(5, 1)])
+    assert slow_minute.ratios() == [3.0, 3.0]
+
+
+def test_the_interval_holds_the_median_and_narrows_with_agreement() -> None:
+    wide, narrow = interval_of_median([1.0, 2.0, 3.0, 4.0, 5.0]), interval_of_median([2.9, 3.0, 3.0, 3.0, 3.1])
+    assert wide[0] < 3.0 < wide[1]
+    assert narrow[1] - narrow[0] < wide[1] - wide[0]
+
+
+def test_few_pairs_give_their_ends() -> None:
+    assert interval_of_median([2.0, 4.0]) == (2.0, 4.0)
+
+
+def test_a_goal_for_the_lower_bound_is_missed_by_a_good_median_alone() -> None:
+    turns = _pairs(3.0, 6.0, 6.0, 6.0, 9.0)
+    assert paired("a", turns, "x/s", "peer", 5.0).is_met
+    assert not paired("a", turns, "x/s", "peer", 5.0, for_lower_bound=True).is_met
