@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from harden.domain import ids
 from harden.domain.attack import Attack, AttackedBout
-from harden.domain.bout import AttackSource, Bout, RecordedAttack
-from harden.domain.completion import Completion, SamplingEffort
+from harden.domain.bout import Bout, RecordedAttack, Strategy
+from harden.domain.completion import Completion, SamplingStats
 from harden.domain.conversation import Conversation, Image, Message, Part, Speaker, Text
+from harden.domain.errors import PoisonError
 from harden.domain.game import ImageRenderer, Transforms
 from harden.domain.markup import Drawn, pieces
 from harden.serving.asking import ask
@@ -49,29 +50,31 @@ class Attacker:
 
     def handle(self, bout: Bout) -> AttackedBout:
         """The bout with `num_attacks` attacks. Raises TransientError where the attacker slot or the store does not answer."""
-        drafts, effort = self._drafts(bout)
+        drafts, stats = self._drafts(bout)
         attacks = tuple(self._attack(bout, i, draft) for i, draft in enumerate(drafts))
-        return AttackedBout(bout, attacks, effort)
+        return AttackedBout(bout, attacks, stats)
 
-    def _drafts(self, bout: Bout) -> tuple[list[Draft], SamplingEffort | None]:
+    def _drafts(self, bout: Bout) -> tuple[list[Draft], SamplingStats | None]:
         plan = bout.attack_plan
-        match plan.source:
-            case AttackSource.POLICY:
+        match plan.strategy:
+            case Strategy.POLICY:
                 return self._sampled(bout)
-            case AttackSource.RECORDED:
+            case Strategy.RECORDED:
                 return [Draft.of_recorded(attack) for attack in plan.recorded], None
-            case AttackSource.TRANSFORM:
+            case Strategy.TRANSFORM:
                 seeds = [ids.random_seed(self._attack_id(bout, i)) for i in range(plan.num_attacks)]
                 return [Draft.of_recorded(self._transforms.apply(bout.seed, seed)) for seed in seeds], None
-            case AttackSource.DIRECT:
+            case Strategy.DIRECT:
                 return [Draft(bout.seed.text, family="direct")] * plan.num_attacks, None
+            case _:
+                raise PoisonError("unknown_strategy", f"the attacker has no strategy {plan.strategy}")
 
-    def _sampled(self, bout: Bout) -> tuple[list[Draft], SamplingEffort]:
+    def _sampled(self, bout: Bout) -> tuple[list[Draft], SamplingStats]:
         plan = bout.attack_plan
         assert plan.sampling is not None  # AttackPlan holds this
         request = GenerateRequest(Prompt(bout.seed.conversation), plan.num_attacks, plan.sampling, bout.random_seed)
-        [completions], effort = ask(self._policies, bout.attacker.slot, [request], self._now)
-        return [Draft(completion.text, completion=completion) for completion in completions], effort
+        [completions], stats = ask(self._policies, bout.attacker.slot, [request], self._now)
+        return [Draft(completion.text, completion=completion) for completion in completions], stats
 
     def _attack(self, bout: Bout, index: int, draft: Draft) -> Attack:
         attack_id = self._attack_id(bout, index)
@@ -80,7 +83,7 @@ class Attacker:
             attack_id=attack_id,
             text=draft.text,
             conversation=Conversation((Message(Speaker.USER, tuple(parts)),)),
-            source=bout.attack_plan.source,
+            strategy=bout.attack_plan.strategy,
             family=draft.family,
             parent_attack_id=draft.parent_attack_id,
             completion=draft.completion,

@@ -13,30 +13,29 @@ from collections.abc import Callable
 from harden import topics
 from harden.attacker.config import AttackerConfig, AttackerSettings
 from harden.attacker.handler import Attacker
-from harden.domain.game import ImageRenderer, Transforms
+from harden.domain.game import World
 from harden.runtime.process import process, run_main
 from harden.runtime.service import Service
 from harden.serving.ports import PolicyClient
 from harden.serving.triton_client import TritonPolicies
 from harden.store.object_store import ObjectStore
 from harden.store.ports import BlobStore
-from harden.worlds.arena.adapters import ArenaImages, ArenaTransforms
+from harden.worlds import registry
 
 
 def build(
     settings: AttackerSettings,
     policies: PolicyClient,
-    transforms: Transforms,
-    renderer: ImageRenderer,
+    world: World,
     store: BlobStore,
     now: Callable[[], float] = time.time,
 ) -> Service:
-    attacker = Attacker(policies, transforms, renderer, store, max_images=settings.max_images, now=now)
+    attacker = Attacker(policies, world.transforms, world.images, store, max_images=settings.max_images, now=now)
     return Service(
         name="attacker",
         group="attacker",
         reads=topics.BOUTS,
-        writes=topics.ATTACKS,
+        writes=(topics.ATTACKS,),
         handle=attacker.handle,
         max_in_flight=settings.max_in_flight,
     )
@@ -44,9 +43,10 @@ def build(
 
 def serve(config: AttackerConfig) -> None:
     with process(config, "attacker") as proc:
+        world = registry.load(config.attacker.world)
         policies = TritonPolicies(config.attacker.triton_url)
         store = ObjectStore(config.store.uri)
-        proc.run(build(config.attacker, policies, ArenaTransforms(), ArenaImages(), store))
+        proc.run(build(config.attacker, policies, world, store))
 
 
 def main() -> None:
