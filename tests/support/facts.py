@@ -154,7 +154,9 @@ def a_two_turn_bout() -> JudgedBout:
     bout = replace(a_bout("two turns"), learners=(Role.ATTACKER, Role.DEFENDER), attack_plan=plan, panel="strict")
     first = a_judged_bout(bout)
     second = an_attacked_bout(bout)
-    attack = replace(second.attacks[0], attack_id=ids.child(bout.bout_id, "attack.1", 0), strategy="crescendo")
+    attack = replace(
+        second.attacks[0], attack_id=ids.child(bout.bout_id, "attack.1", 0), strategy="crescendo", prompt=a_seed().conversation
+    )
     response = Response(
         ids.child(attack.attack_id, "response", 0), attack.attack_id, replace(a_completion("never"), hidden="moonwater?")
     )

@@ -96,7 +96,7 @@ def a_loop(bus: Bus, directory: Path, **changes: object) -> Iterator[Loop]:
     with InProcessPolicies(list(Slot), source, TransformersLoader()) as policies:
         judging = JudgeSettings(world=world.name)
         services = [
-            attacker.build(AttackerSettings(world=world.name), policies, world, store),
+            attacker.build(AttackerSettings(world=world.name), policies, world, attacker.installed_strategies(), store),
             defender_inference.build(DefenderInferenceSettings(), policies, store),
             judge.build(judging, judge.panels_of(judging), CollectorRegistry()),
         ]

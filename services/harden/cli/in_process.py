@@ -145,7 +145,7 @@ def _logging_to(run: LocalRun) -> Iterator[None]:
 def _services(policies: PolicyClient, world: World, store: BlobStore) -> list[Service]:
     judging = JudgeSettings(world=world.name)
     return [
-        attacker.build(AttackerSettings(world=world.name), policies, world, store),
+        attacker.build(AttackerSettings(world=world.name), policies, world, attacker.installed_strategies(), store),
         defender_inference.build(DefenderInferenceSettings(), policies, store),
         judge.build(judging, judge.panels_of(judging), CollectorRegistry()),
     ]

@@ -8,6 +8,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator, with_config
 
 import harden
+from harden import plugins
 from harden.domain.bout import MAX_TURNS, Parameter, Role, Strategy
 from harden.domain.completion import Sampling
 from harden.domain.errors import SetupError
@@ -51,6 +52,13 @@ class Schedule(_Part):
     serve_timeout_s: float = Field(60.0, gt=0)
 
 
+def _installed_strategy(name: str) -> str:
+    installed = plugins.names(plugins.STRATEGIES)
+    if name not in installed:
+        raise ValueError(f"there is no strategy {name!r}; installed are {', '.join(installed) or 'none'}")
+    return name
+
+
 class Share(_Part):
     """An ingredient of a step: seeds of `category`, attacked by the strategy `attacks`, in `turns` turns.
 
@@ -59,7 +67,7 @@ class Share(_Part):
 
     name: str = Field(min_length=1)
     category: str = Field(min_length=1)
-    attacks: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
+    attacks: Annotated[str, AfterValidator(_installed_strategy)]
     share: float = Field(gt=0)
     turns: int = Field(1, ge=1, le=MAX_TURNS)
     parameters: dict[str, Parameter] = {}

@@ -25,6 +25,8 @@ def write_attack(into: turn_pb2.Attack, attack: Attack) -> None:
         into.parent_attack_id = attack.parent_attack_id
     if attack.completion is not None:
         write_completion(into.completion, attack.completion)
+    if attack.prompt is not None:
+        write_conversation(into.prompt, attack.prompt)
 
 
 def read_attack(message: turn_pb2.Attack) -> Attack:
@@ -36,6 +38,7 @@ def read_attack(message: turn_pb2.Attack) -> Attack:
         family=message.family,
         parent_attack_id=message.parent_attack_id if message.HasField("parent_attack_id") else None,
         completion=read_completion(message.completion) if message.HasField("completion") else None,
+        prompt=read_conversation(message.prompt) if message.HasField("prompt") else None,
     )
 
 

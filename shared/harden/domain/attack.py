@@ -26,6 +26,7 @@ class Attack:
     family: str = ""
     parent_attack_id: str | None = None
     completion: Completion | None = None  # of the attacker policy, where it wrote this
+    prompt: Conversation | None = None  # what the policy was shown; None where that is the seed's conversation
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,9 @@ BOUTS = st.builds(
     defender=POLICIES,
     panel=NAMES,
 )
-ATTACKS = st.builds(Attack, IDS, TEXT, CONVERSATIONS, NAMES, NAME, st.none() | IDS, st.none() | COMPLETIONS)
+ATTACKS = st.builds(
+    Attack, IDS, TEXT, CONVERSATIONS, NAMES, NAME, st.none() | IDS, st.none() | COMPLETIONS, st.none() | CONVERSATIONS
+)
 ANSWERS = st.lists(
     st.builds(lambda q, label, why: Answer(q, label, None, why), NAMES, NAME, TEXT)
     | st.builds(lambda q, score, why: Answer(q, None, score, why), NAMES, st.floats(-1e9, 1e9), TEXT),

@@ -102,7 +102,8 @@ def _attacks(
     scored = []
     for attack, on_attack, answers in judged.exchanges():
         reward = rewards.of_attack(judged.bout.seed, on_attack, [verdict for _, verdict in answers], table)
-        scored.append((attack.completion, reward))
+        # Samples of another prompt than the seed's have no group here: those of later turns are not learned from.
+        scored.append((attack.completion if attack.prompt is None else None, reward))
     return _group(None, scored, lag_of, rules, left_out)
 
 

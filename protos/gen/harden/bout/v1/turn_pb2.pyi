@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Attack(_message.Message):
-    __slots__ = ("attack_id", "text", "conversation", "strategy", "family", "parent_attack_id", "completion")
+    __slots__ = ("attack_id", "text", "conversation", "strategy", "family", "parent_attack_id", "completion", "prompt")
     ATTACK_ID_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     CONVERSATION_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,7 @@ class Attack(_message.Message):
     FAMILY_FIELD_NUMBER: _ClassVar[int]
     PARENT_ATTACK_ID_FIELD_NUMBER: _ClassVar[int]
     COMPLETION_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
     attack_id: str
     text: str
     conversation: _conversation_pb2.Conversation
@@ -25,7 +26,8 @@ class Attack(_message.Message):
     family: str
     parent_attack_id: str
     completion: _completion_pb2.Completion
-    def __init__(self, attack_id: _Optional[str] = ..., text: _Optional[str] = ..., conversation: _Optional[_Union[_conversation_pb2.Conversation, _Mapping]] = ..., strategy: _Optional[str] = ..., family: _Optional[str] = ..., parent_attack_id: _Optional[str] = ..., completion: _Optional[_Union[_completion_pb2.Completion, _Mapping]] = ...) -> None: ...
+    prompt: _conversation_pb2.Conversation
+    def __init__(self, attack_id: _Optional[str] = ..., text: _Optional[str] = ..., conversation: _Optional[_Union[_conversation_pb2.Conversation, _Mapping]] = ..., strategy: _Optional[str] = ..., family: _Optional[str] = ..., parent_attack_id: _Optional[str] = ..., completion: _Optional[_Union[_completion_pb2.Completion, _Mapping]] = ..., prompt: _Optional[_Union[_conversation_pb2.Conversation, _Mapping]] = ...) -> None: ...
 
 class Response(_message.Message):
     __slots__ = ("response_id", "attack_id", "completion")
