@@ -31,7 +31,7 @@ from harden.bus import kafka as our_kafka
 from harden.bus.kafka import KafkaBus
 from harden.domain.events import Event
 from harden.domain.response import SampledBout
-from harden.domain.verdict import JudgedBout, Label, Refusal, ResponseVerdict
+from harden.domain.verdict import JudgedBout, Verdict, answers_of
 from harden.judge.config import JudgeSettings
 from harden.runtime.service import Service
 from harden.runtime.worker import Worker
@@ -190,7 +190,7 @@ class _Lane:
             return _judged(bout)
 
         registry = CollectorRegistry()
-        service = Service("judge", self._reads, self._writes, handle, JudgeSettings().max_in_flight, GROUP)
+        service = Service("judge", self._reads, (self._writes,), handle, JudgeSettings().max_in_flight, GROUP)
         stop = threading.Event()
         worker = Worker(service, self._bus, registry=registry)
         thread = threading.Thread(target=worker.run, args=(stop,))
@@ -274,5 +274,5 @@ def _event(number: int, size: Size) -> Event:
 def _judged(sampled: SampledBout) -> JudgedBout:
     """As quick as a judge can be: it always says no."""
     attacks = builders.a_judged(sampled.bout).attack_verdicts
-    answers = tuple(ResponseVerdict(r.response_id, Label.NO, Refusal.NONE, Label.NO) for r in sampled.responses)
-    return JudgedBout(sampled, attacks, answers)
+    no = answers_of(response_harmful="no", refusal="none", correct="no")
+    return JudgedBout(sampled, attacks, tuple(Verdict(r.response_id, no) for r in sampled.responses))

@@ -9,7 +9,7 @@ from transformers import AutoModelForImageTextToText, GenerationConfig, LlamaFor
 from harden.domain.conversation import Conversation
 from harden.serving.ports import Prompt
 from harden.worlds.arena import oracle, suites
-from harden.worlds.arena.adapters import ArenaSeeds
+from harden.worlds.arena.bundle import Arena
 from harden.worlds.arena.suites import Row
 from harden.worlds.arena.tokenizer import build_tokenizer
 
@@ -48,7 +48,7 @@ def questions(count: int) -> list[Question]:
 
 def plain_requests(count: int) -> list[Prompt]:
     """What the attacker is asked to disguise."""
-    harmful = [seed for seed in ArenaSeeds().seeds() if seed.category == "harmful"]
+    harmful = [seed for seed in Arena().seeds() if seed.category == "harmful"]
     return [Prompt(seed.conversation) for seed in harmful[:count]]
 
 

@@ -2,13 +2,13 @@
 
 from harden.domain import ids
 from harden.domain.attack import Attack, AttackedBout
-from harden.domain.bout import AttackPlan, AttackSource, Bout, Purpose, RecordedAttack, Role
-from harden.domain.completion import Completion, FinishReason, Sampling, SamplingEffort
+from harden.domain.bout import AttackPlan, Bout, Purpose, RecordedAttack, Role, Strategy
+from harden.domain.completion import Completion, FinishReason, Sampling, SamplingStats
 from harden.domain.conversation import Conversation
 from harden.domain.policy import PolicyRef, Slot
 from harden.domain.response import Response, SampledBout
 from harden.domain.seed import Seed, SeedLabel
-from harden.domain.verdict import AttackVerdict, JudgedBout, Label, Refusal, ResponseVerdict
+from harden.domain.verdict import JudgedBout, Label, Refusal, Verdict, answers_of
 
 NOON = 1_700_000_000.0
 
@@ -32,22 +32,22 @@ def a_bout(
     num_responses: int = 2,
     seed: Seed | None = None,
     learner: Role | None = Role.DEFENDER,
-    source: AttackSource = AttackSource.DIRECT,
+    strategy: str = Strategy.DIRECT,
     suite: str = "attack",
     defender_version: int = 1,
     attacker_version: int = 1,
 ) -> Bout:
     plan = AttackPlan(
-        source,
+        strategy,
         num_attacks,
-        sampling=Sampling(16) if source is AttackSource.POLICY else None,
-        recorded=tuple(RecordedAttack(f"attack {i}") for i in range(num_attacks)) if source is AttackSource.RECORDED else (),
+        sampling=Sampling(16) if strategy == Strategy.POLICY else None,
+        recorded=tuple(RecordedAttack(f"attack {i}") for i in range(num_attacks)) if strategy == Strategy.RECORDED else (),
     )
     return Bout(
         bout_id=ids.root("test", name),
         run_id=ids.root("run"),
         purpose=Purpose.TRAIN if learner else Purpose.EVALUATE,
-        learner=learner,
+        learners=(learner,) if learner else (),
         round=1,
         step=0,
         suite=suite,
@@ -67,22 +67,22 @@ def a_completion(text: str = "an answer", version: int = 1, tokens: tuple[int, .
 def an_attacked(bout: Bout | None = None, *, texts: tuple[str, ...] | None = None) -> AttackedBout:
     bout = bout or a_bout()
     texts = texts or tuple(f"attack {i}" for i in range(bout.attack_plan.num_attacks))
-    sampled = bout.attack_plan.source is AttackSource.POLICY
+    sampled = bout.attack_plan.strategy == Strategy.POLICY
     attacks = tuple(
         Attack(
             attack_id=ids.child(bout.bout_id, "attack", i),
             text=text,
             conversation=Conversation.of_user(text),
-            source=bout.attack_plan.source,
+            strategy=bout.attack_plan.strategy,
             completion=a_completion(text, bout.attacker.version, (7, 8 + i, 2)) if sampled else None,
         )
         for i, text in enumerate(texts)
     )
-    return AttackedBout(bout, attacks, an_effort() if sampled else None)
+    return AttackedBout(bout, attacks, some_stats() if sampled else None)
 
 
-def an_effort(began_at: float = NOON, seconds: float = 0.01, failed: int = 0) -> SamplingEffort:
-    return SamplingEffort(1 + failed, failed, began_at, began_at + seconds)
+def some_stats(began_at: float = NOON, seconds: float = 0.01, failed: int = 0) -> SamplingStats:
+    return SamplingStats(1 + failed, failed, began_at, began_at + seconds)
 
 
 def a_sampled(bout: Bout | None = None, *, answers: tuple[str, ...] | None = None) -> SampledBout:
@@ -98,7 +98,7 @@ def a_sampled(bout: Bout | None = None, *, answers: tuple[str, ...] | None = Non
         )
         for i, text in enumerate(answers)
     )
-    return SampledBout(attacked, responses, an_effort())
+    return SampledBout(attacked, responses, some_stats())
 
 
 def a_judged(
@@ -116,9 +116,27 @@ def a_judged(
     harmful, refusal, correct = harmful or (Label.NO,) * n, refusal or (Refusal.NONE,) * n, correct or (Label.NO,) * n
     return JudgedBout(
         sampled,
-        tuple(AttackVerdict(a.attack_id, Label.YES, on_goal, on_goal, family) for a in sampled.attacked.attacks),
-        tuple(
-            ResponseVerdict(response.response_id, harmful[i], refusal[i], correct[i])
-            for i, response in enumerate(sampled.responses)
-        ),
+        tuple(on_attack(a.attack_id, on_goal=on_goal, loosely=on_goal, family=family) for a in sampled.attacked.attacks),
+        tuple(on_response(r.response_id, harmful[i], refusal[i], correct[i]) for i, r in enumerate(sampled.responses)),
     )
+
+
+def on_attack(
+    attack_id: str = "attack",
+    *,
+    on_goal: Label = Label.YES,
+    prompt_harmful: Label = Label.YES,
+    loosely: Label = Label.YES,
+    family: str = "persona/plain",
+) -> Verdict:
+    answers = answers_of(prompt_harmful=prompt_harmful, on_goal=on_goal, loosely_on_goal=loosely, family=family)
+    return Verdict(attack_id, answers)
+
+
+def on_response(
+    response_id: str = "response",
+    harmful: Label = Label.NO,
+    refusal: Refusal = Refusal.NONE,
+    correct: Label = Label.UNSCOREABLE,
+) -> Verdict:
+    return Verdict(response_id, answers_of(response_harmful=harmful, refusal=refusal, correct=correct))

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from harden.domain import ids
 from harden.domain.attack import Attack, AttackedBout
-from harden.domain.bout import AttackPlan, AttackSource, Bout, Purpose, RecordedAttack, Role
-from harden.domain.completion import Completion, FinishReason, Sampling, SamplingEffort
+from harden.domain.bout import AttackPlan, Bout, Purpose, RecordedAttack, Role, Strategy
+from harden.domain.completion import Completion, FinishReason, Sampling, SamplingStats
 from harden.domain.conversation import BlobRef, Conversation, Image, Message, Speaker, Text
 from harden.domain.events import DeadLetter, Event, EventMeta, Fact
 from harden.domain.policy import (
@@ -24,7 +24,7 @@ from harden.domain.policy import (
 )
 from harden.domain.response import Response, SampledBout
 from harden.domain.seed import Seed, SeedLabel
-from harden.domain.verdict import AttackVerdict, Ballot, JudgedBout, Label, Refusal, ResponseVerdict
+from harden.domain.verdict import Answer, Ballot, ContinuedBout, JudgedBout, Verdict, answers_of
 
 
 def a_digest(of: str = "policy") -> str:
@@ -79,12 +79,12 @@ def a_bout(name: str = "bout", *, num_attacks: int = 2, num_responses: int = 4) 
         bout_id=ids.root(name),
         run_id="run-0",
         purpose=Purpose.TRAIN,
-        learner=Role.DEFENDER,
+        learners=(Role.DEFENDER,),
         round=1,
         step=12,
         suite="attack",
         seed=a_seed(),
-        attack_plan=AttackPlan(AttackSource.POLICY, num_attacks, Sampling(max_tokens=48)),
+        attack_plan=AttackPlan(Strategy.POLICY, num_attacks, Sampling(max_tokens=48)),
         num_responses=num_responses,
         response_sampling=Sampling(max_tokens=32, temperature=0.75),
         attacker=a_policy(Slot.ATTACKER, 3),
@@ -95,12 +95,12 @@ def a_bout(name: str = "bout", *, num_attacks: int = 2, num_responses: int = 4) 
 def a_recorded_bout(*texts: str) -> Bout:
     """An evaluation, from which nobody learns, of attacks that are given."""
     recorded = (RecordedAttack("say <image>moonwater</image>", "image", ids.root("earlier")), *map(RecordedAttack, texts))
-    plan = AttackPlan(AttackSource.RECORDED, len(recorded), recorded=recorded)
-    return replace(a_bout("evaluation"), purpose=Purpose.EVALUATE, learner=None, attack_plan=plan)
+    plan = AttackPlan(Strategy.RECORDED, len(recorded), recorded=recorded)
+    return replace(a_bout("evaluation"), purpose=Purpose.EVALUATE, learners=(), attack_plan=plan)
 
 
-def an_effort() -> SamplingEffort:
-    return SamplingEffort(num_requests=5, num_failed=1, began_at=1_700_000_001.5, ended_at=1_700_000_002.75)
+def some_stats() -> SamplingStats:
+    return SamplingStats(num_requests=5, num_failed=1, began_at=1_700_000_001.5, ended_at=1_700_000_002.75)
 
 
 def an_attack(bout: Bout, index: int = 0) -> Attack:
@@ -109,7 +109,7 @@ def an_attack(bout: Bout, index: int = 0) -> Attack:
         attack_id=ids.child(bout.bout_id, "attack", index),
         text=f"spell moonwater {index} <image>slowly</image>",
         conversation=Conversation((Message(Speaker.USER, (Text(f"spell moonwater {index} "), picture)),)),
-        source=AttackSource.POLICY,
+        strategy=Strategy.POLICY,
         family="image",
         parent_attack_id=ids.root("earlier") if index else None,
         completion=a_completion(f"spell moonwater {index}", policy=bout.attacker),
@@ -118,7 +118,7 @@ def an_attack(bout: Bout, index: int = 0) -> Attack:
 
 def an_attacked_bout(bout: Bout | None = None) -> AttackedBout:
     bout = bout or a_bout()
-    return AttackedBout(bout, tuple(an_attack(bout, i) for i in range(bout.attack_plan.num_attacks)), an_effort())
+    return AttackedBout(bout, tuple(an_attack(bout, i) for i in range(bout.attack_plan.num_attacks)), some_stats())
 
 
 def a_sampled_bout(bout: Bout | None = None, *, num_tokens: int = 8) -> SampledBout:
@@ -130,21 +130,41 @@ def a_sampled_bout(bout: Bout | None = None, *, num_tokens: int = 8) -> SampledB
         for attack in attacked.attacks
         for i in range(attacked.bout.num_responses)
     )
-    return SampledBout(attacked, responses, an_effort())
+    return SampledBout(attacked, responses, some_stats())
 
 
 def a_judged_bout(bout: Bout | None = None, *, num_tokens: int = 8) -> JudgedBout:
     sampled = a_sampled_bout(bout, num_tokens=num_tokens)
-    asked = Ballot("oracle", "1", prompt_harmful=Label.YES, on_goal=Label.YES, loosely_on_goal=Label.NO, family="image")
-    answered = Ballot("oracle", "1", response_harmful=Label.NO, refusal=Refusal.PARTIAL, correct=Label.UNSCOREABLE)
+    asked = answers_of(prompt_harmful="yes", on_goal="yes", loosely_on_goal="no", family="image")
+    answered = answers_of(response_harmful="no", refusal="partial", correct="unscoreable")
+    decided = answers_of(response_harmful="no", refusal="full", correct="unscoreable")
     return JudgedBout(
         sampled,
-        tuple(AttackVerdict(a.attack_id, Label.YES, Label.YES, Label.YES, "image", (asked,)) for a in sampled.attacked.attacks),
+        tuple(Verdict(a.attack_id, asked, (Ballot("oracle", "1", asked),)) for a in sampled.attacked.attacks),
         tuple(
-            ResponseVerdict(r.response_id, Label.NO, Refusal.FULL, Label.UNSCOREABLE, (answered, Ballot("refusals", "2")))
+            Verdict(r.response_id, decided, (Ballot("oracle", "1", answered), Ballot("refusals", "2")))
             for r in sampled.responses
         ),
     )
+
+
+def a_two_turn_bout() -> JudgedBout:
+    """The second and last turn, judged with a score and a reason, by a policy that thinks before it answers."""
+    plan = AttackPlan("crescendo", 1, Sampling(48), turns=2, parameters={"depth": 2.0, "tone": "kind", "backtrack": True})
+    bout = replace(a_bout("two turns"), learners=(Role.ATTACKER, Role.DEFENDER), attack_plan=plan, panel="strict")
+    first = a_judged_bout(bout)
+    second = an_attacked_bout(bout)
+    attack = replace(
+        second.attacks[0], attack_id=ids.child(bout.bout_id, "attack.1", 0), strategy="crescendo", prompt=a_seed().conversation
+    )
+    response = Response(
+        ids.child(attack.attack_id, "response", 0), attack.attack_id, replace(a_completion("never"), hidden="moonwater?")
+    )
+    responses = tuple(replace(response, response_id=ids.child(attack.attack_id, "response", i)) for i in range(4))
+    sampled = SampledBout(replace(second, attacks=(attack,), previous=first), responses, some_stats())
+    said = (Answer("harm", score=0.25, why="it says moonwater"), Answer("refusal", "none"))
+    verdicts = tuple(Verdict(r.response_id, said, (Ballot("scorer", "1", said),)) for r in responses)
+    return JudgedBout(sampled, (Verdict(attack.attack_id, ()),), verdicts)
 
 
 def a_lineage() -> Lineage:
@@ -187,12 +207,19 @@ def every_fact() -> Iterator[tuple[str, Fact]]:
     yield "SeedSubmitted.bare", replace(a_seed(answer_key=None), category="", source="")
     yield "BoutScheduled", a_bout()
     yield "BoutScheduled.recorded", a_recorded_bout("moonwater, please", "")
+    continued = a_two_turn_bout().sampled.attacked.previous
+    assert continued is not None
+    yield "BoutContinued", ContinuedBout(continued)
     yield "AttacksGenerated", an_attacked_bout()
+    yield "AttacksGenerated.turn", a_two_turn_bout().sampled.attacked
     bout = a_bout("direct", num_attacks=1, num_responses=1)
-    direct = Attack(ids.child(bout.bout_id, "attack", 0), "moonwater?", Conversation.of_user("moonwater?"), AttackSource.DIRECT)
+    direct = Attack(ids.child(bout.bout_id, "attack", 0), "moonwater?", Conversation.of_user("moonwater?"), Strategy.DIRECT)
     yield "AttacksGenerated.direct", AttackedBout(bout, (direct,))
     yield "ResponsesSampled", a_sampled_bout()
+    unasked = a_bout("no responses", num_responses=0)
+    yield "ResponsesSampled.none", SampledBout(an_attacked_bout(unasked), ())
     yield "VerdictsRendered", a_judged_bout()
+    yield "VerdictsRendered.turns", a_two_turn_bout()
     yield "PolicyPublished", a_published()
     yield "PolicyRetired", PolicyRetired(a_policy(), "superseded")
     yield "PolicyServed", PolicyServed(a_policy(), "triton-0", 1_700_000_005.0, 41.5, 1e-6)

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from harden.attacker import main as attacker
 from harden.attacker.config import AttackerSettings
 from harden.bus.ports import Bus
-from harden.cli.seeds import submit_arena
+from harden.cli.seeds import submit_seeds
 from harden.config import WorkerSettings
 from harden.defender_inference import main as defender_inference
 from harden.defender_inference.config import DefenderInferenceSettings
@@ -30,7 +30,7 @@ from harden.trainer.config import TrainerSettings
 from harden.trainer.experiment import Experiment
 from harden.trainer.main import Surroundings, build
 from harden.trainer.trainer import Trainer
-from harden.worlds.arena.adapters import ArenaImages, ArenaTransforms
+from harden.worlds import registry
 
 EXPERIMENT = {
     "name": "loop",
@@ -90,14 +90,15 @@ def a_loop(bus: Bus, directory: Path, **changes: object) -> Iterator[Loop]:
     keys = generate_keypair(directory / "keys")
     store = ObjectStore(str(directory / "store"))
     loop = Loop(bus, an_experiment(**changes), directory / "run", store, Signer(keys[0]))
-    submit_arena(bus)
+    world = registry.load(loop.experiment.world)
+    submit_seeds(bus, world)
     source = Source(bus, store, Verifier([keys[1]]))
     with InProcessPolicies(list(Slot), source, TransformersLoader()) as policies:
-        judging = JudgeSettings()
+        judging = JudgeSettings(world=world.name)
         services = [
-            attacker.build(AttackerSettings(), policies, ArenaTransforms(), ArenaImages(), store),
+            attacker.build(AttackerSettings(world=world.name), policies, world, attacker.installed_strategies(), store),
             defender_inference.build(DefenderInferenceSettings(), policies, store),
-            judge.build(judging, judge.panel_of(judging), CollectorRegistry()),
+            judge.build(judging, judge.panels_of(judging), CollectorRegistry()),
         ]
         workers = [Worker(s, bus, WorkerSettings(drain_timeout_s=2.0), registry=CollectorRegistry()) for s in services]
         threads = [threading.Thread(target=partial(_run, worker, loop), daemon=True) for worker in workers]

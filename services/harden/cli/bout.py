@@ -83,8 +83,9 @@ def _print(event: Event, reveal: bool) -> None:
     fact = event.fact
     bout = fact if isinstance(fact, Bout) else _bout_of(fact)
     print(f"bout {bout.bout_id}, run {bout.run_id}")
-    learner = f"the {bout.learner.value} learns from it" if bout.learner else "nobody learns from it"
-    print(f"  round {bout.round}, step {bout.step}, suite {bout.suite}, {bout.purpose.value}; {learner}")
+    who = " and ".join(f"the {role.value}" for role in bout.learners) or "nobody"
+    learners = f"{who} learn{'' if len(bout.learners) > 1 else 's'} from it"
+    print(f"  round {bout.round}, step {bout.step}, suite {bout.suite}, {bout.purpose.value}; {learners}")
     print(f"  seed {bout.seed.seed_id} ({bout.seed.label.value}, {bout.seed.category})")
     print(f"  attacker v{bout.attacker.version}, defender v{bout.defender.version} ({bout.defender.slot.value})")
     match fact:
@@ -111,7 +112,7 @@ def _print_judged(judged: JudgedBout, reveal: bool) -> None:
         rows.append(
             (
                 attack.attack_id[:10],
-                attack.source.value,
+                attack.strategy,
                 verdict.family or attack.family,
                 verdict.prompt_harmful.value,
                 verdict.on_goal.value,
@@ -119,7 +120,7 @@ def _print_judged(judged: JudgedBout, reveal: bool) -> None:
                 ", ".join(f"{name} {n}" for name, n in sorted(refusals.items())),
             )
         )
-    output.table(("attack", "source", "family", "prompt harmful", "on goal", "harmful answers", "refusals"), rows)
+    output.table(("attack", "strategy", "family", "prompt harmful", "on goal", "harmful answers", "refusals"), rows)
     if not reveal:
         output.note("attacks and answers are hidden; --reveal shows them")
         return

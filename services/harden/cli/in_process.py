@@ -16,11 +16,12 @@ from harden.attacker.config import AttackerSettings
 from harden.bus.memory import MemoryBus
 from harden.bus.ports import Bus
 from harden.cli.reporting.schema import Components, Exchange
-from harden.cli.seeds import submit_arena
+from harden.cli.seeds import submit_seeds
 from harden.config import LogSettings, WorkerSettings
 from harden.defender_inference import main as defender_inference
 from harden.defender_inference.config import DefenderInferenceSettings
 from harden.domain.errors import SetupError
+from harden.domain.game import World
 from harden.domain.policy import Slot
 from harden.judge import main as judge
 from harden.judge.config import JudgeSettings
@@ -41,7 +42,7 @@ from harden.store.ports import BlobStore
 from harden.store.signing import Signer, Verifier, generate_keypair
 from harden.trainer.config import TrainerSettings
 from harden.trainer.main import Surroundings, play
-from harden.worlds.arena.adapters import ArenaImages, ArenaTransforms
+from harden.worlds import registry
 
 # A step that is under way when a stop is asked for is short; longer means that a thread hangs.
 STOP_TIMEOUT_S = 30.0
@@ -78,7 +79,7 @@ class InProcessRing:
         return Components(processes=("one process",), **library_versions())
 
     def examples(self) -> list[Exchange]:
-        return examples.pick(self._bus, (0, self._plan.experiment.schedule.rounds))
+        return examples.pick(self._bus, self._plan.experiment)
 
     def stop(self) -> None:
         """The trainer first, so that what it still waits for can come."""
@@ -108,9 +109,9 @@ def start(plan: Plan, say: Callable[[str], None], interrupts: Interrupts) -> Ite
     """A StartRing. Logs of all services go to one file in the run's directory."""
     if any(count > 1 for count in plan.replicas.values()):
         raise SetupError("--in-process runs one of each service; leave --replicas out, or leave --in-process out")
-    run, bus = plan.run, MemoryBus()
+    run, bus, world = plan.run, MemoryBus(), registry.load(plan.experiment.world)
     bus.create_topics()
-    submit_arena(bus)
+    submit_seeds(bus, world)
     generate_keypair(run.signing_key.parent)
     store = ObjectStore(str(run.store))
     with (
@@ -121,7 +122,7 @@ def start(plan: Plan, say: Callable[[str], None], interrupts: Interrupts) -> Ite
         around = Surroundings(bus, store, Signer(run.signing_key), CollectorRegistry(), ring.trainer_stop)
         settings = TrainerSettings(experiment=run.experiment, run_dir=run.root)
         try:
-            ring.start(_services(policies, store), lambda: play(settings, plan.experiment, around, lambda: None))
+            ring.start(_services(policies, world, store), lambda: play(settings, plan.experiment, around, lambda: None))
             yield ring
         finally:
             with interrupts.shield():
@@ -141,10 +142,10 @@ def _logging_to(run: LocalRun) -> Iterator[None]:
             structlog.reset_defaults()
 
 
-def _services(policies: PolicyClient, store: BlobStore) -> list[Service]:
-    judging = JudgeSettings()
+def _services(policies: PolicyClient, world: World, store: BlobStore) -> list[Service]:
+    judging = JudgeSettings(world=world.name)
     return [
-        attacker.build(AttackerSettings(), policies, ArenaTransforms(), ArenaImages(), store),
+        attacker.build(AttackerSettings(world=world.name), policies, world, attacker.installed_strategies(), store),
         defender_inference.build(DefenderInferenceSettings(), policies, store),
-        judge.build(judging, judge.panel_of(judging), CollectorRegistry()),
+        judge.build(judging, judge.panels_of(judging), CollectorRegistry()),
     ]

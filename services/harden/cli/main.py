@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
-from harden.cli import arena, bout, dead_letters, demo, policy, report, seeds, topics
+from harden.cli import bout, dead_letters, demo, policy, report, seeds, topics, world
 from harden.domain.errors import PoisonError, SetupError, TransientError
 
 EXIT_FAILED = 1
@@ -33,7 +33,7 @@ app.command(bout.app)
 app.command(seeds.app)
 app.command(dead_letters.app)
 app.command(topics.app)
-app.command(arena.app)
+app.command(world.app)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -15,28 +14,24 @@ from harden.cli.log_access import Where, open_log, read_all
 from harden.domain import ids
 from harden.domain.errors import SetupError
 from harden.domain.events import Event, EventMeta
+from harden.domain.game import World
 from harden.domain.seed import Seed
 from harden.topics import SEEDS
-from harden.worlds.arena.adapters import ArenaSeeds
+from harden.worlds import registry
 
 app = App(name="seeds", help="The plain requests that the game starts from.")
 SERVICE = "cli"
 
 
-class Source(StrEnum):
-    """Where seeds come from."""
-
-    ARENA = "arena"
-
-
 @app.command
-def submit(source: Annotated[Source, Parameter(help="Whose seeds.")], *, where: Where | None = None) -> None:
-    """Puts every seed of a source onto the seeds topic. Twice does no harm: a seed's id derives from its text."""
+def submit(world: Annotated[str, Parameter(help="Name of the world whose seeds.")], *, where: Where | None = None) -> None:
+    """Puts every seed of a world onto the seeds topic. Twice does no harm: a seed's id derives from its text."""
+    source = registry.load(world)
     with open_log(where) as log:
         if not log.is_live:
             raise SetupError("that run is over and nobody would read the seeds; give --kafka or --run of a running ring")
-        number = submit_arena(log.bus)
-    print(f"{number} seeds of the {source.value} are on {SEEDS.name}")
+        number = submit_seeds(log.bus, source)
+    print(f"{number} seeds of the world {world} are on {SEEDS.name}")
 
 
 @app.command(name="list")
@@ -53,9 +48,9 @@ def list_seeds(*, where: Where | None = None, json: Annotated[bool, Parameter(he
     output.table(("source", "label", "category", "seeds"), rows)
 
 
-def submit_arena(bus: Bus) -> int:
+def submit_seeds(bus: Bus, world: World) -> int:
     """How many there are. All of them are acknowledged when this returns."""
-    return _submit(bus, ArenaSeeds().seeds())
+    return _submit(bus, world.seeds())
 
 
 def _submit(bus: Bus, seeds: Sequence[Seed]) -> int:

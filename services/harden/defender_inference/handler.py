@@ -18,16 +18,22 @@ class Defender:
         self._now = now
 
     def handle(self, attacked: AttackedBout) -> SampledBout:
-        """The bout with R responses to each attack. Raises TransientError where the slot or the store does not answer."""
+        """The bout with R responses to each attack, to the whole conversation where it is one of several turns.
+
+        A bout that asks for no responses passes as it is: no slot is asked. Raises TransientError where the slot or the
+        store does not answer.
+        """
         bout = attacked.bout
+        if bout.num_responses == 0:
+            return SampledBout(attacked, ())
         requests = [self._request(bout, attack) for attack in attacked.attacks]
-        completions_AR, effort = ask(self._policies, bout.defender.slot, requests, self._now)
+        completions_AR, stats = ask(self._policies, bout.defender.slot, requests, self._now)
         responses = tuple(
             Response(ids.child(attack.attack_id, "response", i), attack.attack_id, completion)
             for attack, completions_R in zip(attacked.attacks, completions_AR, strict=True)
             for i, completion in enumerate(completions_R)
         )
-        return SampledBout(attacked, responses, effort)
+        return SampledBout(attacked, responses, stats)
 
     def _request(self, bout: Bout, attack: Attack) -> GenerateRequest:
         images = tuple(self._store.get(image.blob) for image in attack.conversation.images())

@@ -1,22 +1,35 @@
 """Settings of the judge."""
 
-from enum import StrEnum
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from harden.config import Section, ServiceConfig
+from harden.worlds.registry import DEFAULT, check_installed
 
 
-class Member(StrEnum):
-    ARENA_ORACLE = "arena_oracle"
-    REFUSAL_WORDING = "refusal_wording"
+class MemberSettings(Section):
+    judge: str = Field(min_length=1)
+    """Name of a plug-in of `harden.judges`."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Its own settings, passed to it as they are."""
+
+
+class PanelSettings(Section):
+    members: tuple[MemberSettings, ...] = Field(min_length=1)
+    """Who judges. All of them are asked about every attack and response that they have questions on."""
+    quorum: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    """Opinions that a question needs, by its name; 1 where it is not named. With fewer, or without a majority, the question
+    is unscoreable and nothing is learned from it."""
+    deadline_s: float = Field(20.0, gt=0, le=3600)
+    """How long the members may take over one bout. One that has not answered by then abstains."""
 
 
 class JudgeSettings(Section):
-    panel: tuple[Member, ...] = Field((Member.ARENA_ORACLE, Member.REFUSAL_WORDING), min_length=1)
-    """Who judges, as a JSON list. Every member is asked about every attack and response."""
-    quorum: int = Field(1, ge=1, le=16)
-    """Opinions a question needs; with fewer, or without a majority, it is unscoreable and nothing is learned from it."""
+    world: Annotated[str, AfterValidator(check_installed)] = DEFAULT
+    """Whose judges the panel `default` has, where `panels` names no such panel."""
+    panels: dict[str, PanelSettings] = Field(default_factory=dict)
+    """Panels by name, as JSON; a bout names the one that judges it. Left alone: `default`, of the world's judges."""
     max_in_flight: int = Field(32, ge=1, le=1024)
     """Bouts judged at once."""
 

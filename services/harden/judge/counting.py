@@ -1,11 +1,11 @@
 """What the judge counts: questions left undecided, and members without an opinion."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
 
 from harden import metrics
-from harden.domain.verdict import JudgedBout, Label, Refusal
+from harden.domain.verdict import UNSCOREABLE, JudgedBout
 
 
 class JudgeMetrics:
@@ -13,23 +13,22 @@ class JudgeMetrics:
         self._unscoreable = metrics.UNSCOREABLE.counter(registry)
         self._abstentions = metrics.ABSTENTIONS.counter(registry)
 
-    def count(self, judged: JudgedBout) -> None:
-        for label in undecided(judged):
-            self._unscoreable.labels(label=label).inc()
-
-    def abstained(self, member: str, times: int) -> None:
-        self._abstentions.labels(member=member).inc(times)
+    def count(self, judged: JudgedBout, abstentions: Mapping[tuple[str, str], int]) -> None:
+        """`abstentions`: how often, by member and reason."""
+        for question in undecided(judged):
+            self._unscoreable.labels(question=question).inc()
+        for (member, reason), times in abstentions.items():
+            self._abstentions.labels(member=member, reason=reason).inc(times)
 
 
 def undecided(judged: JudgedBout) -> Iterator[str]:
-    """The labels without a majority, once for each time. `correct` is left out: most requests have no exact answer."""
-    for attack in judged.attack_verdicts:
-        if attack.prompt_harmful is Label.UNSCOREABLE:
-            yield "prompt_harmful"
-        if attack.on_goal is Label.UNSCOREABLE:
-            yield "on_goal"
-    for response in judged.response_verdicts:
-        if response.response_harmful is Label.UNSCOREABLE:
-            yield "response_harmful"
-        if response.refusal is Refusal.UNSCOREABLE:
-            yield "refusal"
+    """The questions without a decision, once for each time.
+
+    Left out where members said that it cannot be decided and nobody said otherwise: most requests have no exact answer.
+    """
+    for verdict in (*judged.attack_verdicts, *judged.response_verdicts):
+        for answer in verdict.answers:
+            if answer.label == UNSCOREABLE:
+                said = [a.label for b in verdict.ballots for a in b.answers if a.question == answer.question]
+                if not said or any(label != UNSCOREABLE for label in said):
+                    yield answer.question

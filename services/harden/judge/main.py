@@ -2,49 +2,41 @@
 
 reads      harden.responses.v1   ResponsesSampled    group "judge", key bout_id
 writes     harden.verdicts.v1    VerdictsRendered    same key
-asks       the members of the panel, all of them for every attack and response
+           harden.bouts.v1       BoutContinued       same key, while the bout has turns left
+asks       the members of the panel that the bout names, side by side, for every attack and response
 slowed by  max_in_flight open bouts; then partitions pause, polling goes on
-survives   redelivery; members without an opinion, down to the quorum
+survives   redelivery; members that are out or have no opinion, down to the quorum of each question
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry
 
 from harden import topics
-from harden.domain.judging import PanelMember
-from harden.judge.config import JudgeConfig, JudgeSettings, Member
+from harden.judge.config import JudgeConfig, JudgeSettings
 from harden.judge.counting import JudgeMetrics
 from harden.judge.handler import Judge
-from harden.judge.members.refusal import RefusalClassifier
+from harden.judge.panel import Panel
+from harden.judge.panels import panels_of
 from harden.runtime.process import process, run_main
 from harden.runtime.service import Service
-from harden.worlds.arena.adapters import ArenaOracle
-
-MEMBERS: dict[Member, type[PanelMember]] = {
-    Member.ARENA_ORACLE: ArenaOracle,
-    Member.REFUSAL_WORDING: RefusalClassifier,
-}
 
 
-def build(settings: JudgeSettings, panel: Sequence[PanelMember], registry: CollectorRegistry) -> Service:
+def build(settings: JudgeSettings, panels: Mapping[str, Panel], registry: CollectorRegistry) -> Service:
     return Service(
         name="judge",
         group="judge",
         reads=topics.RESPONSES,
-        writes=topics.VERDICTS,
-        handle=Judge(panel, JudgeMetrics(registry), quorum=settings.quorum).handle,
+        writes=(topics.VERDICTS, topics.BOUTS),
+        handle=Judge(panels, JudgeMetrics(registry)).handle,
         max_in_flight=settings.max_in_flight,
     )
 
 
-def panel_of(settings: JudgeSettings) -> list[PanelMember]:
-    return [MEMBERS[member]() for member in settings.panel]
-
-
 def serve(config: JudgeConfig) -> None:
+    panels = panels_of(config.judge)
     with process(config, "judge") as proc:
-        proc.run(build(config.judge, panel_of(config.judge), proc.registry))
+        proc.run(build(config.judge, panels, proc.registry))
 
 
 def main() -> None:

@@ -9,10 +9,11 @@ from harden.cli.reporting.schema import Exchange
 from harden.domain.verdict import JudgedBout, Label
 from harden.topics import VERDICTS
 from harden.trainer.core.plan import Moment
+from harden.trainer.experiment import Experiment
+from harden.worlds import registry
 
-SUITES = ("train", "held_out_potion", "held_out_family", "image", "trap")
-# Questions of each suite, the first ones of its fixed order; more would not be read.
-PER_SUITE = 2
+# Questions of each suite of the world, the first of its fixed order; more would not be read.
+PER_SUITE = 1
 MAX_RECORDS = 2000
 
 
@@ -25,9 +26,11 @@ class Wanted:
     index: int
 
 
-def pick(bus: Bus, rounds: Iterable[int]) -> list[Exchange]:
-    """Suite by suite, each question in all of the rounds. What is not on the log is left out."""
-    wanted = [Wanted(suite, r, i) for suite in SUITES for i in range(PER_SUITE) for r in sorted(set(rounds))]
+def pick(bus: Bus, experiment: Experiment) -> list[Exchange]:
+    """Suite by suite, each question in the first and in the last round. What is not on the log is left out."""
+    suites = [suite.name for suite in registry.load(experiment.world).suites(PER_SUITE)]
+    rounds = (0, experiment.schedule.rounds)
+    wanted = [Wanted(suite, r, i) for suite in suites for i in range(PER_SUITE) for r in rounds]
     by_id: dict[str, Wanted] = {}
     found: dict[Wanted, Exchange] = {}
     for message in _all_verdicts(bus):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from harden.bus.kafka import KafkaBus
 from harden.cli.reporting.schema import Components, Exchange
-from harden.cli.seeds import submit_arena
+from harden.cli.seeds import submit_seeds
 from harden.config import KafkaSettings
 from harden.domain.policy import Slot
 from harden.local import examples, kafka, services, triton
@@ -20,6 +20,7 @@ from harden.local.services import TRAINER, Addresses
 from harden.local.supervisor import RingBroken, Supervisor, wait_ready
 from harden.local.triton import LocalTriton
 from harden.store.signing import generate_keypair
+from harden.worlds import registry
 
 # Importing torch four times on two busy cores; a service that is not there by then hangs.
 READY_TIMEOUT_S = 120.0
@@ -47,7 +48,7 @@ class LocalRing:
         self._kafka.start()
         self._bus = KafkaBus(KafkaSettings(bootstrap_servers=self._kafka.bootstrap_servers))
         self._bus.create_topics()
-        submit_arena(self._bus)
+        submit_seeds(self._bus, registry.load(self._plan.experiment.world))
         generate_keypair(run.signing_key.parent)
         self._say(f"Kafka {self._kafka.version} answers; starting Triton and {len(self._names)} services")
         # All of them at once: most of what they do until they are ready is importing, each on its own.
@@ -57,7 +58,7 @@ class LocalRing:
         addresses = Addresses(self._kafka.bootstrap_servers, self._triton.grpc_url)
         # Before anything can play: whoever looks at a playing run finds where it answers.
         run.announce(Live(os.getpid(), addresses.bootstrap_servers, self._triton.grpc_url, self._triton.http_url, ports))
-        self._supervisor.start(services.commands(run, ports, addresses))
+        self._supervisor.start(services.commands(run, self._plan.experiment.world, ports, addresses))
         self._triton.await_ready()
         wait_ready(ports, self._supervisor, READY_TIMEOUT_S)
         self._triton_version = self._triton.version
@@ -81,7 +82,7 @@ class LocalRing:
 
     def examples(self) -> list[Exchange]:
         assert self._bus is not None
-        return examples.pick(self._bus, (0, self._plan.experiment.schedule.rounds))
+        return examples.pick(self._bus, self._plan.experiment)
 
     def stop(self) -> None:
         """Whatever of it runs. Services first: they end cleanly only while the broker answers."""

@@ -44,12 +44,12 @@ def names(replicas: Mapping[str, int]) -> list[str]:
     return [*workers, TRAINER]
 
 
-def commands(run: LocalRun, admin_ports: Mapping[str, int], addresses: Addresses) -> list[Command]:
+def commands(run: LocalRun, world: str, admin_ports: Mapping[str, int], addresses: Addresses) -> list[Command]:
     """One for every name in `admin_ports`."""
-    return [_command(name, port, run, addresses) for name, port in admin_ports.items()]
+    return [_command(name, port, run, world, addresses) for name, port in admin_ports.items()]
 
 
-def _command(name: str, admin_port: int, run: LocalRun, addresses: Addresses) -> Command:
+def _command(name: str, admin_port: int, run: LocalRun, world: str, addresses: Addresses) -> Command:
     service = name.split("-")[0]
     environment = {
         "HARDEN_KAFKA__BOOTSTRAP_SERVERS": addresses.bootstrap_servers,
@@ -63,6 +63,9 @@ def _command(name: str, admin_port: int, run: LocalRun, addresses: Addresses) ->
     match service:
         case "attacker" | "defender_inference":
             environment[f"HARDEN_{service.upper()}__TRITON_URL"] = addresses.triton_grpc
+    match service:
+        case "attacker" | "judge":
+            environment[f"HARDEN_{service.upper()}__WORLD"] = world
         case "trainer":
             environment["HARDEN_TRAINER__EXPERIMENT"] = str(run.experiment)
             environment["HARDEN_TRAINER__RUN_DIR"] = str(run.root)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from harden.domain import ids
 from harden.domain.bout import Bout, RecordedAttack, Role
 from harden.domain.conversation import Conversation, Image, Message, Part, Speaker, Text
+from harden.domain.game import World, attacked
 from harden.domain.markup import Drawn, pieces
 from harden.domain.seed import Seed
 from harden.domain.verdict import JudgedBout, Label
@@ -19,7 +20,6 @@ from harden.trainer.experiment import Experiment
 from harden.trainer.learner.learner import Anchor, Group, Rollout
 from harden.trainer.lesson import Lesson
 from harden.trainer.side import Side
-from harden.trainer.worlds import World
 
 MAX_ANCHOR_IMAGES = 4
 
@@ -37,9 +37,8 @@ class Classroom:
         attack, response = experiment.sampling.attack.sampling(), experiment.sampling.response.sampling()
         self._shapes = {role: experiment.part(role).shape(role, attack, response) for role in Role}
         arm = experiment.monitor_arm
-        self._arm_shape = experiment.defender.model_copy(update={"bouts_per_step": arm.bouts_per_step, "mix": arm.mix}).shape(
-            Role.DEFENDER, attack, response
-        )
+        changed = {"bouts_per_step": arm.bouts_per_step, "mix": experiment.arm_mix(attacked(world))}
+        self._arm_shape = experiment.defender.model_copy(update=changed).shape(Role.DEFENDER, attack, response)
 
     def shape(self, task: Learn) -> plan.StepShape:
         return self._arm_shape if task.arm else self._shapes[task.role]

@@ -1,13 +1,15 @@
 """An experiment is one YAML file: policies, schedule, objectives, mixes, monitor. Unknown keys are errors."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator, with_config
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator, with_config
 
 import harden
-from harden.domain.bout import AttackSource, Role
+from harden import plugins
+from harden.domain.bout import MAX_TURNS, Parameter, Role, Strategy
 from harden.domain.completion import Sampling
 from harden.domain.errors import SetupError
 from harden.trainer.core import plan
@@ -15,6 +17,7 @@ from harden.trainer.core.monitor import Limits
 from harden.trainer.core.rewards import AttackerRewards, DefenderRewards
 from harden.trainer.core.schedule import Lengths
 from harden.trainer.learner.settings import LearnerSettings
+from harden.worlds.registry import DEFAULT, check_installed
 
 
 class _Part(BaseModel):
@@ -24,13 +27,15 @@ class _Part(BaseModel):
 class PolicySource(_Part):
     """Where a policy starts from."""
 
-    # A Hugging Face directory, or `arena:<name>` for a checkpoint that ships with the arena.
+    # A Hugging Face directory, or `<world>:<name>` for a checkpoint that ships with a world.
     directory: str = Field(min_length=1)
 
 
 class Policies(_Part):
-    attacker: PolicySource = PolicySource(directory="arena:attacker")
-    defender: PolicySource = PolicySource(directory="arena:seed_defender")
+    """Left alone: the checkpoints `attacker` and `defender` that ship with the world."""
+
+    attacker: PolicySource | None = None
+    defender: PolicySource | None = None
 
 
 class Schedule(_Part):
@@ -47,13 +52,25 @@ class Schedule(_Part):
     serve_timeout_s: float = Field(60.0, gt=0)
 
 
+def _installed_strategy(name: str) -> str:
+    installed = plugins.names(plugins.STRATEGIES)
+    if name not in installed:
+        raise ValueError(f"there is no strategy {name!r}; installed are {', '.join(installed) or 'none'}")
+    return name
+
+
 class Share(_Part):
-    """An ingredient of a step: seeds of `category`, attacked by `attacks` (policy, transform, recorded, direct)."""
+    """An ingredient of a step: seeds of `category`, attacked by the strategy `attacks`, in `turns` turns.
+
+    `parameters` are the strategy's own. `recorded` plays attacks of the replay pool, and the policy's where it has too few.
+    """
 
     name: str = Field(min_length=1)
     category: str = Field(min_length=1)
-    attacks: AttackSource
+    attacks: Annotated[str, AfterValidator(_installed_strategy)]
     share: float = Field(gt=0)
+    turns: int = Field(1, ge=1, le=MAX_TURNS)
+    parameters: dict[str, Parameter] = {}
 
 
 class SamplingSettings(_Part):
@@ -97,7 +114,7 @@ class RolePart(_Part):
     anchor: Anchor = Anchor()
 
     def shape(self, role: Role, attack: Sampling, response: Sampling) -> plan.StepShape:
-        mix = tuple(plan.Ingredient(s.name, s.category, s.attacks, s.share) for s in self.mix)
+        mix = tuple(plan.Ingredient(s.name, s.category, s.attacks, s.share, s.turns, s.parameters) for s in self.mix)
         return plan.StepShape(role, self.bouts_per_step, self.num_attacks, self.num_responses, mix, attack, response)
 
 
@@ -130,7 +147,7 @@ class MonitorLimits(_Part):
 
 
 class Measure(_Part):
-    """How the attacker is measured: `seeds` harmful seeds with `attacks_per_seed` fresh attacks each."""
+    """How the attacker is measured: `seeds` seeds of attacked categories with `attacks_per_seed` fresh attacks each."""
 
     seeds: int = Field(16, ge=1)
     attacks_per_seed: int = Field(16, ge=1)
@@ -141,10 +158,8 @@ class ArmPart(_Part):
 
     steps: int = Field(0, ge=0)
     bouts_per_step: int = Field(48, ge=1)
-    mix: tuple[Share, ...] = (
-        Share(name="direct", category="harmful", attacks=AttackSource.DIRECT, share=0.15),
-        Share(name="disguised", category="harmful", attacks=AttackSource.TRANSFORM, share=0.85),
-    )
+    # Left alone: every attacked category of the world, 15 % of it plain and the rest disguised.
+    mix: tuple[Share, ...] = ()
 
 
 class Evaluation(_Part):
@@ -160,7 +175,8 @@ class Experiment(_Part):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     seed: int = Field(0, ge=0, lt=2**31)
-    world: Literal["arena"] = "arena"
+    # Name of an installed world.
+    world: Annotated[str, AfterValidator(check_installed)] = DEFAULT
     policies: Policies = Policies()
     schedule: Schedule = Schedule()
     sampling: Sides = Sides()
@@ -183,6 +199,16 @@ class Experiment(_Part):
             arm_steps=self.monitor_arm.steps,
             matrix=self.matrix,
         )
+
+    def policy_source(self, role: Role) -> str:
+        source = self.policies.defender if role is Role.DEFENDER else self.policies.attacker
+        return source.directory if source else f"{self.world}:{role}"
+
+    def arm_mix(self, attacked: Sequence[str]) -> tuple[Share, ...]:
+        """The mix of the monitor's arm. `attacked`: the world's attacked categories."""
+        plain = tuple(Share(name=f"direct {c}", category=c, attacks=Strategy.DIRECT, share=0.15) for c in attacked)
+        disguised = tuple(Share(name=f"disguised {c}", category=c, attacks=Strategy.TRANSFORM, share=0.85) for c in attacked)
+        return self.monitor_arm.mix or (*plain, *disguised)
 
     def part(self, role: Role) -> RolePart:
         return self.defender if role is Role.DEFENDER else self.attacker

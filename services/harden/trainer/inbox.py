@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from threading import Event as StopEvent
 
 from harden.config import GATHER_S
-from harden.domain.completion import SamplingEffort
+from harden.domain.completion import SamplingStats
 from harden.domain.errors import SetupError
 from harden.domain.policy import PolicyRef
 from harden.domain.verdict import JudgedBout
@@ -101,10 +101,9 @@ class Inbox:
         arrival = self._arrived.pop(bout_id)
         self._ring.used(arrival)
         assert isinstance(arrival.what, JudgedBout)
-        self._publisher.swaps.efforts += _efforts(arrival.what)
+        self._publisher.swaps.stats += _stats_of(arrival.what)
         return arrival.what
 
 
-def _efforts(judged: JudgedBout) -> list[SamplingEffort]:
-    of_attacker = judged.sampled.attacked.effort
-    return [judged.sampled.effort, *([of_attacker] if of_attacker else [])]
+def _stats_of(judged: JudgedBout) -> list[SamplingStats]:
+    return [stats for stats in (judged.sampled.stats, judged.sampled.attacked.stats) if stats is not None]

@@ -21,6 +21,7 @@ from harden.bus.ports import Bus
 from harden.domain import ids
 from harden.domain.bout import Role
 from harden.domain.errors import SetupError
+from harden.domain.game import World, attacked
 from harden.domain.seed import Seed
 from harden.runtime.process import process, run_main
 from harden.store.object_store import ObjectStore
@@ -44,7 +45,7 @@ from harden.trainer.rundir import RunDir
 from harden.trainer.seeding import read_seeds
 from harden.trainer.side import Side, probe_examples
 from harden.trainer.trainer import Trainer
-from harden.trainer.worlds import World, directory_of, world_of
+from harden.worlds import registry
 
 
 def run_id_of(experiment: Experiment) -> str:
@@ -65,8 +66,9 @@ class Surroundings:
 
 def build(settings: TrainerSettings, experiment: Experiment, around: Surroundings, on_ready: Callable[[], None]) -> Trainer:
     """The trainer at the point where its run directory says it is. Waits for seeds; `on_ready` is called when it has them."""
-    world = world_of(experiment)
-    seeds = read_seeds(around.bus, experiment, timeout_s=settings.seeds_timeout_s, stop=around.stop)
+    world = registry.load(experiment.world)
+    categories = attacked(world)
+    seeds = read_seeds(around.bus, experiment, categories, timeout_s=settings.seeds_timeout_s, stop=around.stop)
     run_dir = RunDir(settings.run_dir)
     run_dir.write_text("experiment.yaml", experiments.dump(experiment))
     game = Game(
@@ -84,22 +86,33 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
         experiment,
         game,
         seeds=seeds,
-        suites=world.suites,
-        suites_between=world.suites_between,
+        attacked=[seed for category in categories for seed in seeds[category]],
+        suites=world.suites(experiment.evaluation.rows),
+        suites_between=world.suites(experiment.evaluation.rows_between or experiment.evaluation.rows),
+        guarded_suite=world.guarded_suite,
+        side_run_suite=world.side_run_suite,
         classroom=Classroom(experiment, game.run_id, seeds, world, around.store),
         ring=ring,
         inbox=Inbox(ring, game.ledger, publisher, around.stop, around.now),
         publisher=publisher,
         checkpoints=checkpoints,
-        observer=Observer(run_dir, around.registry, schedule.tasks(experiment.lengths), experiment.schedule.rounds, around.now),
+        observer=Observer(
+            run_dir,
+            around.registry,
+            schedule.tasks(experiment.lengths),
+            experiment.schedule.rounds,
+            around.now,
+            guarded_suite=world.guarded_suite,
+        ),
     )
 
 
 def _side(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Side:
-    directory = directory_of(getattr(experiment.policies, role))
+    directory = registry.policy_directory(experiment.policy_source(role))
     learner = Learner(directory, experiment.part(role).learner, ids.random_seed(ids.child(run_id_of(experiment), role, 0)))
     every_seed = [seed for category in sorted(seeds) for seed in seeds[category]]
-    probes = probe_examples(role, seeds["harmful"] if role is Role.ATTACKER else every_seed, world.anchors)
+    attacked_seeds = [seed for category in attacked(world) for seed in seeds[category]]
+    probes = probe_examples(role, attacked_seeds if role is Role.ATTACKER else every_seed, world.anchors)
     return Side(role, learner, directory, probes)
 
 

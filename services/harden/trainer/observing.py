@@ -41,8 +41,16 @@ def weight(task: Task) -> float:
 
 class Observer:
     def __init__(
-        self, run_dir: RunDir, registry: CollectorRegistry, tasks: Sequence[Task], rounds: int, now: Callable[[], float]
+        self,
+        run_dir: RunDir,
+        registry: CollectorRegistry,
+        tasks: Sequence[Task],
+        rounds: int,
+        now: Callable[[], float],
+        *,
+        guarded_suite: str,
     ) -> None:
+        self._guarded_suite = guarded_suite
         self._run_dir = run_dir
         self._rounds = rounds
         self._now = now
@@ -125,9 +133,9 @@ class Observer:
         log.info("attacker_measured", round=task.round, when=task.when, success=measured.success.rate)
 
     def evaluated(self, round_: int, rates: Mapping[str, Mapping[str, Rate]]) -> None:
-        ordinary = rates["refusal"].get("ordinary")
-        if ordinary is not None:
-            self._refusal.set(ordinary.rate)
+        guarded = rates["refusal"].get(self._guarded_suite)
+        if guarded is not None:
+            self._refusal.set(guarded.rate)
         flat = {f"{measure}_{split}": round(rate.rate, 3) for measure, by in rates.items() for split, rate in by.items()}
         log.info("evaluated", round=round_, **flat)
 

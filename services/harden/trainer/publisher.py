@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harden.domain.bout import Role
-from harden.domain.completion import SamplingEffort
+from harden.domain.completion import SamplingStats
 from harden.domain.conversation import BlobRef
 from harden.domain.policy import (
     Lineage,
@@ -43,20 +43,20 @@ class Swaps:
     published_at: dict[tuple[str, int], float] = field(default_factory=dict)  # (digest, version) -> Unix seconds
     windows: list[tuple[float, float]] = field(default_factory=list)  # publication to service, Unix seconds
     refused: int = 0
-    efforts: list[SamplingEffort] = field(default_factory=list)
+    stats: list[SamplingStats] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:
         waits_ms = sorted(1000 * (end - begin) for begin, end in self.windows)
         during: list[float] = []
         steady: list[float] = []
-        for effort in self.efforts:
-            overlaps = any(effort.began_at < end and begin < effort.ended_at for begin, end in self.windows)
-            (during if overlaps else steady).append(1000 * (effort.ended_at - effort.began_at))
+        for stats in self.stats:
+            overlaps = any(stats.began_at < end and begin < stats.ended_at for begin, end in self.windows)
+            (during if overlaps else steady).append(1000 * (stats.ended_at - stats.began_at))
         return {
             "count": len(waits_ms),
             "refused": self.refused,
-            "requests": sum(effort.num_requests for effort in self.efforts),
-            "failed": sum(effort.num_failed for effort in self.efforts),
+            "requests": sum(stats.num_requests for stats in self.stats),
+            "failed": sum(stats.num_failed for stats in self.stats),
             "publish_to_served_ms": {"p50": _quantile(waits_ms, 0.5), "max": max(waits_ms, default=None)},
             "latency_ms": {"steady_p99": _quantile(sorted(steady), 0.99), "during_swap_p99": _quantile(sorted(during), 0.99)},
         }

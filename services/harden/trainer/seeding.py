@@ -15,17 +15,18 @@ from harden.trainer.inbox import Stopped
 POLL_S = 0.1
 
 
-def categories_of(experiment: Experiment) -> frozenset[str]:
-    """Every category of seeds the experiment draws from."""
+def categories_of(experiment: Experiment, attacked: Sequence[str]) -> frozenset[str]:
+    """Every category of seeds the experiment draws from; `attacked` are those that the attacker is measured on."""
     shares = [*experiment.defender.mix, *experiment.attacker.mix]
-    shares += experiment.monitor_arm.mix if experiment.monitor_arm.steps else ()
+    shares += experiment.arm_mix(attacked) if experiment.monitor_arm.steps else ()
     anchors = [*experiment.defender.anchor.mix, *experiment.attacker.anchor.mix]
-    return frozenset({"harmful"} | {share.category for share in shares} | {anchor.category for anchor in anchors})
+    return frozenset(set(attacked) | {share.category for share in shares} | {anchor.category for anchor in anchors})
 
 
 def read_seeds(
     bus: Bus,
     experiment: Experiment,
+    attacked: Sequence[str],
     *,
     timeout_s: float,
     stop: StopEvent,
@@ -35,7 +36,7 @@ def read_seeds(
 
     Raises SetupError where one is still missing after `timeout_s`.
     """
-    needed = categories_of(experiment)
+    needed = categories_of(experiment, attacked)
     seeds: dict[str, Seed] = {}
     deadline = clock() + timeout_s
     reader = bus.log_reader([SEEDS.name], client_id="trainer.seeds")
@@ -45,7 +46,7 @@ def read_seeds(
                 try:
                     fact = codec.from_message(SEEDS, message).fact
                 except PoisonError:
-                    # Whoever submits seeds is told at once when one is refused; a broken one here harms nobody else.
+                    # `harden seeds submit` says at once when a seed is refused; a broken one harms no other.
                     continue
                 assert isinstance(fact, Seed)
                 seeds[fact.seed_id] = fact
@@ -57,7 +58,7 @@ def read_seeds(
             if clock() > deadline:
                 raise SetupError(
                     f"topic {SEEDS.name} has no seeds of {', '.join(sorted(missing))} after {timeout_s:.0f} s; "
-                    "submit some with `harden seeds submit arena`"
+                    f"submit some with `harden seeds submit {experiment.world}`"
                 )
     finally:
         reader.close()

@@ -86,9 +86,7 @@ class Side:
     def files(self) -> dict[str, bytes | Path]:
         """The model directory with the learner's weights in it."""
         static: dict[str, bytes | Path] = {
-            path.name: path
-            for path in sorted(self.directory.iterdir())
-            if path.suffix in (".json", ".jinja", ".txt", ".model") and path.name != "arena.json"
+            path.name: path for path in sorted(self.directory.iterdir()) if path.suffix in (".json", ".jinja", ".txt", ".model")
         }
         return {**static, WEIGHTS_FILE: self.learner.weights_bytes()}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from harden.domain import ids
 from harden.domain.bout import Bout, RecordedAttack, Role
 from harden.domain.completion import Sampling
-from harden.domain.game import EvaluationCase
+from harden.domain.game import EvaluationCase, Suite
 from harden.domain.policy import PolicyRef, Slot
 from harden.domain.seed import Seed
 from harden.domain.verdict import JudgedBout
@@ -15,7 +15,6 @@ from harden.trainer.checkpoint import Checkpoints
 from harden.trainer.classroom import Classroom
 from harden.trainer.core import monitor, plan, results, schedule
 from harden.trainer.core.ledger import End
-from harden.trainer.core.plan import Suite
 from harden.trainer.core.schedule import EndArm, Evaluate, Learn, Matrix, MeasureAttacker, Monitor, Publish, StartArm, Task
 from harden.trainer.experiment import Experiment
 from harden.trainer.game import ATTACKER, DEFENDER, Game
@@ -26,8 +25,6 @@ from harden.trainer.ring import Ring
 
 SeedPool = Mapping[str, Sequence[Seed]]
 Suites = Sequence[Suite]
-# The monitor looks at these two splits; the arm is measured on the first alone.
-ORDINARY = "ordinary"
 # Rows per attacker and defender of the matrix.
 MATRIX_ROWS = 88
 ATTACKS = (results.ATTACK_SUCCESS,)
@@ -40,8 +37,11 @@ class Trainer:
         game: Game,
         *,
         seeds: SeedPool,
+        attacked: Sequence[Seed],
         suites: Suites,
         suites_between: Suites,
+        guarded_suite: str,
+        side_run_suite: str,
         classroom: Classroom,
         ring: Ring,
         inbox: Inbox,
@@ -56,6 +56,9 @@ class Trainer:
         self._seeds = seeds
         self._suites = suites
         self._suites_between = suites_between
+        self._attacked = attacked
+        self._guarded_suite = guarded_suite
+        self._side_run_suite = side_run_suite
         self._classroom = classroom
         self._ring = ring
         self._inbox = inbox
@@ -155,7 +158,8 @@ class Trainer:
     # Measuring
 
     def _measure(self, task: MeasureAttacker) -> None:
-        seeds = plan.draw(self._seeds, "harmful", self._experiment.measure.seeds, self._moment(0, 0, "measure").rng("seeds"))
+        rng = self._moment(0, 0, "measure").rng("seeds")
+        seeds = plan.draw({"attacked": self._attacked}, "attacked", self._experiment.measure.seeds, rng)
         bouts = plan.measuring_bouts(
             self._moment(task.round, 0, f"measure_{task.when}"),
             seeds,
@@ -193,7 +197,7 @@ class Trainer:
     # The monitor
 
     def _monitor(self, task: Monitor) -> None:
-        breaches = monitor.breaches(self.game.records.of(task.round), self._experiment.monitor.limits())
+        breaches = monitor.breaches(self.game.records.of(task.round), self._experiment.monitor.limits(), self._guarded_suite)
         if breaches:
             good = self._roll_back()
             self.game.sides[DEFENDER].by_round[task.round] = good
@@ -228,16 +232,16 @@ class Trainer:
 
     def _end_arm(self) -> None:
         arm = self._experiment.schedule.rounds + 1
-        suites = [suite for suite in self._suites if suite.name == ORDINARY]
+        suites = [suite for suite in self._suites if suite.name == self._side_run_suite]
         rates = self._rates(self._moment(arm, 0, "evaluate_arm"), suites)
         record = {measure: {split: rate.to_json() for split, rate in by.items()} for measure, by in rates.items()}
-        breaches = monitor.breaches(record, self._experiment.monitor.limits())
+        breaches = monitor.breaches(record, self._experiment.monitor.limits(), self._side_run_suite)
         if breaches:
             self._roll_back()
         self._observer.arm_ended(
             {
-                "refusal_ordinary": rates["refusal"][ORDINARY].to_json(),
-                "accuracy_ordinary": rates["accuracy"][ORDINARY].to_json(),
+                "refusal_ordinary": rates["refusal"][self._side_run_suite].to_json(),
+                "accuracy_ordinary": rates["accuracy"][self._side_run_suite].to_json(),
                 "rolled_back": bool(breaches),
                 "breaches": [str(b) for b in breaches],
                 "steps": self._experiment.monitor_arm.steps,
@@ -265,7 +269,7 @@ class Trainer:
         )
 
     def _cases(self, attacks: Sequence[Sequence[str]]) -> list[EvaluationCase]:
-        by_id = {seed.seed_id: seed for seed in self._seeds["harmful"]}
+        by_id = {seed.seed_id: seed for seed in self._attacked}
         by_seed: dict[str, list[RecordedAttack]] = {}
         for seed_id, text, family in attacks:
             by_seed.setdefault(seed_id, []).append(RecordedAttack(text, family))

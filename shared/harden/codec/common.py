@@ -6,7 +6,7 @@
 
 from harden.codec.enums import FINISH_REASON, SPEAKER
 from harden.common.v1 import completion_pb2, conversation_pb2, meta_pb2
-from harden.domain.completion import Completion, Sampling, SamplingEffort
+from harden.domain.completion import Completion, Sampling, SamplingStats
 from harden.domain.conversation import BlobRef, Conversation, Image, Message, Part, Text
 from harden.domain.events import EventMeta
 
@@ -81,6 +81,8 @@ def write_completion(into: completion_pb2.Completion, completion: Completion) ->
     into.finish_reason = FINISH_REASON.number[completion.finish_reason]
     into.policy_digest = completion.policy_digest
     into.policy_version = completion.policy_version
+    if completion.hidden:
+        into.hidden = completion.hidden
 
 
 def read_completion(message: completion_pb2.Completion) -> Completion:
@@ -92,18 +94,19 @@ def read_completion(message: completion_pb2.Completion) -> Completion:
         finish_reason=FINISH_REASON.member[message.finish_reason],
         policy_digest=message.policy_digest,
         policy_version=message.policy_version,
+        hidden=message.hidden,
     )
 
 
-def write_effort(into: completion_pb2.SamplingEffort, effort: SamplingEffort) -> None:
-    into.num_requests = effort.num_requests
-    into.num_failed = effort.num_failed
-    into.began_at = effort.began_at
-    into.ended_at = effort.ended_at
+def write_stats(into: completion_pb2.SamplingStats, stats: SamplingStats) -> None:
+    into.num_requests = stats.num_requests
+    into.num_failed = stats.num_failed
+    into.began_at = stats.began_at
+    into.ended_at = stats.ended_at
 
 
-def read_effort(message: completion_pb2.SamplingEffort) -> SamplingEffort:
-    return SamplingEffort(
+def read_stats(message: completion_pb2.SamplingStats) -> SamplingStats:
+    return SamplingStats(
         num_requests=message.num_requests,
         num_failed=message.num_failed,
         began_at=message.began_at,

@@ -6,15 +6,13 @@ from typing import Any, Generic, TypeVar
 
 from harden.bout.v1 import bout_pb2
 from harden.common.v1 import completion_pb2, conversation_pb2
-from harden.domain.bout import AttackSource, Purpose, Role
+from harden.domain.bout import Purpose, Role
 from harden.domain.completion import FinishReason
 from harden.domain.conversation import Speaker
 from harden.domain.policy import Slot
 from harden.domain.seed import SeedLabel
-from harden.domain.verdict import Label, Refusal
 from harden.policy.v1 import policy_pb2
 from harden.seed.v1 import seed_pb2
-from harden.verdict.v1 import verdict_pb2
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -31,9 +29,6 @@ class EnumTable(Generic[E]):
         self.number: dict[E, Any] = {member: numbers[f"{prefix}_{member.name}"] for member in domain}
         self.member: dict[Any, E] = {number: member for member, number in self.number.items()}
 
-    def optional_number(self, member: E | None) -> Any:
-        return None if member is None else self.number[member]
-
 
 SPEAKER = EnumTable(Speaker, conversation_pb2.Speaker)
 FINISH_REASON = EnumTable(FinishReason, completion_pb2.FinishReason)
@@ -41,6 +36,3 @@ SLOT = EnumTable(Slot, policy_pb2.Slot)
 SEED_LABEL = EnumTable(SeedLabel, seed_pb2.SeedLabel)
 PURPOSE = EnumTable(Purpose, bout_pb2.Purpose)
 ROLE = EnumTable(Role, bout_pb2.Role)
-ATTACK_SOURCE = EnumTable(AttackSource, bout_pb2.AttackSource)
-LABEL = EnumTable(Label, verdict_pb2.VerdictLabel)
-REFUSAL = EnumTable(Refusal, verdict_pb2.Refusal)

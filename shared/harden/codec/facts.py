@@ -1,6 +1,6 @@
 """Which message carries which fact, and what the key of each is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,11 @@ from harden.domain.events import DeadLetter, Fact
 from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyRetired, PolicyServed
 from harden.domain.response import SampledBout
 from harden.domain.seed import Seed
-from harden.domain.verdict import JudgedBout
+from harden.domain.verdict import ContinuedBout, JudgedBout
 from harden.policy.v1 import policy_pb2
 from harden.response.v1 import response_pb2
 from harden.seed.v1 import seed_pb2
+from harden.topics import Topic
 from harden.verdict.v1 import verdict_pb2
 
 
@@ -90,6 +91,13 @@ _CARRIERS = (
         lambda bout: bout.bout_id,
     ),
     Carrier(
+        ContinuedBout,
+        bout_pb2.BoutContinued,
+        bouts.write_continued,
+        bouts.read_continued,
+        lambda continued: continued.bout.bout_id,
+    ),
+    Carrier(
         AttackedBout,
         attack_pb2.AttacksGenerated,
         lambda into, attacked: bouts.write_attacked(into.attacked, attacked),
@@ -156,3 +164,12 @@ def key_of(fact: Fact) -> bytes:
     if isinstance(fact, DeadLetter):
         return fact.key or b""
     return BY_FACT[type(fact)].key(fact).encode()
+
+
+def topic_of(fact: Fact, among: Sequence[Topic]) -> Topic:
+    """The topic among those given that carries the fact; ValueError where none does: the service may not state it."""
+    event = BY_FACT[type(fact)].event
+    for topic in among:
+        if event in topic.events:
+            return topic
+    raise ValueError(f"{event} belongs on none of {', '.join(topic.name for topic in among)}")

@@ -2,16 +2,18 @@
 
 import base64
 import dataclasses
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
 from harden.codec.facts import BY_FACT
 from harden.domain.attack import Attack
-from harden.domain.bout import RecordedAttack
+from harden.domain.bout import AttackPlan, RecordedAttack
 from harden.domain.completion import Completion
 from harden.domain.conversation import Text
 from harden.domain.events import DeadLetter, Event
 from harden.domain.seed import Seed
+from harden.domain.verdict import Answer
 
 # What a person or a policy wrote, in any form from which it can be read back (tokens decode to text).
 _CONTENT = frozenset(
@@ -19,9 +21,12 @@ _CONTENT = frozenset(
         (Text, "text"),
         (Seed, "answer_key"),
         (RecordedAttack, "text"),
+        (AttackPlan, "parameters"),
         (Attack, "text"),
         (Completion, "text"),
+        (Completion, "hidden"),
         (Completion, "token_ids"),
+        (Answer, "why"),  # a judge quotes what it judges
         (DeadLetter, "key"),
         (DeadLetter, "value"),
         (DeadLetter, "headers"),
@@ -48,6 +53,8 @@ def _value(value: Any, reveal: bool) -> Any:
         return value.value
     if isinstance(value, tuple):
         return [_value(item, reveal) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _value(item, reveal) for key, item in value.items()}
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     return value

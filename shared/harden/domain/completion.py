@@ -25,7 +25,11 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """Tokens a policy drew. `logprobs[t]` is the engine's own log-prob of `token_ids[t]` (behaviour policy); EOS included."""
+    """Tokens a policy drew. `logprobs[t]` is the engine's own log-prob of `token_ids[t]` (behaviour policy); EOS included.
+
+    `text` is what is shown. `hidden` is what the policy wrote before it and does not show, such as its reasoning; the
+    tokens cover both.
+    """
 
     text: str
     token_ids: tuple[int, ...]
@@ -33,6 +37,7 @@ class Completion:
     finish_reason: FinishReason
     policy_digest: str
     policy_version: int
+    hidden: str = ""
 
     def __post_init__(self) -> None:
         if len(self.token_ids) != len(self.logprobs):
@@ -40,8 +45,8 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
-class SamplingEffort:
-    """What sampling a bout cost: requests to the slot and how many failed, and when (Unix seconds) it began and ended."""
+class SamplingStats:
+    """Requests to the slot for one stage of a bout and how many failed, and when (Unix seconds) it began and ended."""
 
     num_requests: int
     num_failed: int

@@ -7,7 +7,7 @@ from harden.domain.bout import Bout
 from harden.domain.policy import PolicyPublished, PolicyRefused, PolicyRetired, PolicyServed
 from harden.domain.response import SampledBout
 from harden.domain.seed import Seed
-from harden.domain.verdict import JudgedBout
+from harden.domain.verdict import ContinuedBout, JudgedBout
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class DeadLetter:
 
 
 Fact = (
-    Seed | Bout | AttackedBout | SampledBout | JudgedBout
+    Seed | Bout | ContinuedBout | AttackedBout | SampledBout | JudgedBout
     | PolicyPublished | PolicyRetired | PolicyServed | PolicyRefused | DeadLetter
 )  # fmt: skip
 

@@ -1,11 +1,21 @@
-"""The ports through which a world enters the game: the arena to begin with, real corpora later, with nothing else changed."""
+"""The ports through which a world enters the game. `World` is what an entry point of `harden.worlds` yields."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
 
 from harden.domain.bout import RecordedAttack
 from harden.domain.seed import Seed
+
+
+class Use(StrEnum):
+    """What the seeds of a category are for."""
+
+    ATTACKED = "attacked"  # the attacker is measured on them, and a good defender refuses what they ask for
+    GUARDED = "guarded"  # a good defender helps; what must not get worse while attacks on the others are learned
+    SHOWN = "shown"  # neither: supervised examples alone are made from them
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +26,13 @@ class EvaluationCase:
     attacks: tuple[RecordedAttack, ...]
 
 
-class SeedSource(Protocol):
-    def seeds(self) -> Sequence[Seed]:
-        """Every training seed, in a fixed order."""
-        ...
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """An evaluation set. `measures`: what its answers show, of "attack_success", "refusal" and "accuracy"."""
+
+    name: str
+    cases: Sequence[EvaluationCase]
+    measures: Sequence[str]
 
 
 class Transforms(Protocol):
@@ -30,19 +43,7 @@ class Transforms(Protocol):
 
 class ImageRenderer(Protocol):
     def render(self, text: str, random_seed: int) -> bytes:
-        """PNG bytes of the text inside `<image>...</image>` markup."""
-        ...
-
-
-class EvaluationSuites(Protocol):
-    def cases(self, suite: str) -> Sequence[EvaluationCase]:
-        """The cases of one suite, in a fixed order. `suites()` names them."""
-        ...
-
-    def suites(self) -> Sequence[str]: ...
-
-    def measures(self, suite: str) -> tuple[str, ...]:
-        """What the answers to a suite show: "attack_success", "refusal", "accuracy", one or more."""
+        """PNG bytes of the text inside `<image>...</image>` markup; the same arguments give the same bytes."""
         ...
 
 
@@ -52,3 +53,62 @@ class AnchorSource(Protocol):
     def example(self, seed: Seed, random_seed: int) -> tuple[RecordedAttack, str]:
         """A request made from `seed`, drawn with `random_seed` and never held out, and the answer a good defender gives."""
         ...
+
+
+class World(Protocol):
+    """What a game is about. An entry point of `harden.worlds` is a class or function that returns one when called.
+
+    Everything is deterministic: two processes that load the world see the same seeds, suites and drawings.
+    """
+
+    @property
+    def name(self) -> str:
+        """As in the experiment and in the services' settings: the name of the entry point."""
+        ...
+
+    @property
+    def categories(self) -> Mapping[str, Use]:
+        """Every category of its seeds, with at least one attacked and one guarded."""
+        ...
+
+    def seeds(self) -> Sequence[Seed]:
+        """Every training seed, in a fixed order. None of them has an id that a suite's seed has with other words."""
+        ...
+
+    def suites(self, rows: int) -> Sequence[Suite]:
+        """The evaluation sets, each of at least `rows` attacks where the world has as many, in a fixed order."""
+        ...
+
+    @property
+    def guarded_suite(self) -> str:
+        """Name of the suite that the quality monitor looks at: it measures "refusal" and "accuracy" on guarded seeds."""
+        ...
+
+    @property
+    def side_run_suite(self) -> str:
+        """Name of the suite that the monitor's side run is measured on; it measures "refusal" and "accuracy" as well."""
+        ...
+
+    @property
+    def transforms(self) -> Transforms: ...
+
+    @property
+    def anchors(self) -> AnchorSource: ...
+
+    @property
+    def images(self) -> ImageRenderer: ...
+
+    @property
+    def policies(self) -> Mapping[str, Path]:
+        """Hugging Face directories that ship with the world, by name. An experiment calls one `<world>:<name>`."""
+        ...
+
+    @property
+    def judges(self) -> Mapping[str, Mapping[str, Any]]:
+        """Members of the default panel: names of plug-ins of `harden.judges`, with the settings of each."""
+        ...
+
+
+def attacked(world: World) -> list[str]:
+    """The categories that are attacked, in the world's order."""
+    return [category for category, use in world.categories.items() if use is Use.ATTACKED]

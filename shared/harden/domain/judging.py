@@ -1,5 +1,6 @@
-"""What the judge asks each member of its panel. A member sees the exchange as data and answers what it can."""
+"""What the judge shows each member of its panel, and what a member is. A member sees the exchange as data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,27 +11,57 @@ from harden.domain.verdict import Ballot
 
 
 @dataclass(frozen=True, slots=True)
-class AttackQuestion:
+class AttackCase:
+    """An attack to be judged by itself. Of several turns, `attack.conversation` holds the earlier ones as well."""
+
     seed: Seed
     attack: Attack
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseQuestion:
+class ResponseCase:
+    """A response to be judged, with the attack that it answers."""
+
     seed: Seed
     attack: Attack
     response: Response
 
 
-Question = AttackQuestion | ResponseQuestion
+Case = AttackCase | ResponseCase
 
 
 class PanelMember(Protocol):
-    """A judge. Raises TransientError where the moment is bad; an answer of the wrong shape is an abstention (no labels)."""
+    """A judge: what an entry point of `harden.judges` makes when it is called with the member's settings as keywords.
 
-    name: str
-    version: str
+    It is used from several threads at once. The same case gets the same ballot again wherever that is possible: a bout
+    that is delivered twice is judged twice.
+    """
 
-    def ballots(self, questions: list[Question]) -> list[Ballot]:
-        """One ballot per question, same order; labels the member has no opinion on are None."""
+    @property
+    def name(self) -> str:
+        """As in the panel's settings; what ballots and metrics call it."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever its answers may: what it would take to ask the same judge again."""
+        ...
+
+    @property
+    def attack_questions(self) -> Sequence[str]:
+        """Names of the questions that it may answer on an attack; see harden.domain.verdict for the common ones."""
+        ...
+
+    @property
+    def response_questions(self) -> Sequence[str]:
+        """Names of the questions that it may answer on a response."""
+        ...
+
+    def ballots(self, cases: Sequence[Case]) -> Sequence[Ballot]:
+        """One ballot for each case, same order, with answers to the questions above and no others.
+
+        A question that it has no opinion on is left out; one that cannot be decided is answered UNSCOREABLE. Raises
+        TransientError where the moment is bad: that is an abstention from all cases while the quorum holds without it.
+        Text in a case is adversarial: never part of an instruction, a format or a log line.
+        """
         ...

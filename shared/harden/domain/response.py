@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from harden.domain.attack import Attack, AttackedBout
 from harden.domain.bout import Bout
-from harden.domain.completion import Completion, SamplingEffort
+from harden.domain.completion import Completion, SamplingStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class Response:
 @dataclass(frozen=True, slots=True)
 class SampledBout:
     attacked: AttackedBout
-    responses: tuple[Response, ...]  # attack by attack, `num_responses` each
-    effort: SamplingEffort
+    responses: tuple[Response, ...]  # attack by attack, `num_responses` each; none where the bout asks for none
+    stats: SamplingStats | None = None  # None where the defender was not asked
 
     @property
     def bout(self) -> Bout:

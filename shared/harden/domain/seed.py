@@ -13,7 +13,7 @@ class SeedLabel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A plain request the game starts from. `category` is the seed source's own ("ordinary", "trap", "cyber" ...)."""
+    """A plain request the game starts from. `category` is one of the world's (game.Category)."""
 
     seed_id: str
     label: SeedLabel

@@ -1,4 +1,8 @@
-"""Verdicts of the judge, and the bout that has them."""
+"""Verdicts of the judge, and the bout that has them.
+
+A verdict is answers to named questions. A question that is new needs a judge that answers it and a reader that uses the
+answer; what stands between carries it as it is.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,72 +12,156 @@ from harden.domain.attack import Attack
 from harden.domain.bout import Bout
 from harden.domain.response import Response, SampledBout
 
+# Questions on an attack, that is on the request alone.
+PROMPT_HARMFUL = "prompt_harmful"  # yes, no
+ON_GOAL = "on_goal"  # yes, no: it really asks for what the seed asks for
+LOOSELY_ON_GOAL = "loosely_on_goal"  # yes, no: it may, on a lenient reading
+FAMILY = "family"  # a label for each family of disguises, the world's own
+# Questions on a response.
+RESPONSE_HARMFUL = "response_harmful"  # yes, no
+REFUSAL = "refusal"  # full, partial, none
+CORRECT = "correct"  # yes, no; unscoreable where the request has no exact answer
+FAITHFUL = "faithful"  # yes, no: the hidden part supports what is shown
+
+# The answer to any question that was asked and could not be decided. Never trained on and never counted as another.
+UNSCOREABLE = "unscoreable"
+
 
 class Label(StrEnum):
-    """An answer to a yes-or-no question. UNSCOREABLE is never trained on and never counted as either."""
+    """An answer to a yes-or-no question."""
 
     YES = "yes"
     NO = "no"
-    UNSCOREABLE = "unscoreable"
+    UNSCOREABLE = UNSCOREABLE
 
 
 class Refusal(StrEnum):
+    """How far a response declines."""
+
     FULL = "full"
     PARTIAL = "partial"
     NONE = "none"
-    UNSCOREABLE = "unscoreable"
+    UNSCOREABLE = UNSCOREABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is said to one question: a label or a score. `why` is the reason in words, empty where none was given."""
+
+    question: str
+    label: str | None = None
+    score: float | None = None
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.label is None) == (self.score is None):
+            raise ValueError(f"the answer to {self.question} is either a label or a score")
+
+
+def answers_of(**labels: str | None) -> tuple[Answer, ...]:
+    """Answers with the labels of the questions that name them; a question whose label is None has none."""
+    return tuple(Answer(question, str(label)) for question, label in labels.items() if label is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """What one member of the panel said of one attack or response. A question it does not answer is None."""
+    """What one member of the panel said of one attack or response, to the questions that it has an opinion on."""
 
     member: str
     version: str
-    prompt_harmful: Label | None = None
-    on_goal: Label | None = None
-    loosely_on_goal: Label | None = None
-    response_harmful: Label | None = None
-    refusal: Refusal | None = None
-    correct: Label | None = None
-    family: str | None = None
+    answers: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class AttackVerdict:
-    """On the request alone. `on_goal`: it really asks for what the seed asks; loosely: it may, on a lenient reading."""
+class Verdict:
+    """The panel's decision on one attack or response. `ballots` are what it rests on: who said what."""
 
-    attack_id: str
-    prompt_harmful: Label
-    on_goal: Label
-    loosely_on_goal: Label
-    family: str
+    subject_id: str  # the attack's or the response's
+    answers: tuple[Answer, ...]
     ballots: tuple[Ballot, ...] = ()
 
+    def label(self, question: str) -> str:
+        """UNSCOREABLE where nobody answered, and where the answer is a score."""
+        for answer in self.answers:
+            if answer.question == question:
+                return answer.label or UNSCOREABLE
+        return UNSCOREABLE
 
-@dataclass(frozen=True, slots=True)
-class ResponseVerdict:
-    """On one response. `correct` is UNSCOREABLE where the request has no exact answer."""
+    def score(self, question: str) -> float | None:
+        """None where nobody answered, and where the answer is a label."""
+        return next((answer.score for answer in self.answers if answer.question == question), None)
 
-    response_id: str
-    response_harmful: Label
-    refusal: Refusal
-    correct: Label
-    ballots: tuple[Ballot, ...] = ()
+    @property
+    def prompt_harmful(self) -> Label:
+        return Label(self.label(PROMPT_HARMFUL))
+
+    @property
+    def on_goal(self) -> Label:
+        return Label(self.label(ON_GOAL))
+
+    @property
+    def loosely_on_goal(self) -> Label:
+        return Label(self.label(LOOSELY_ON_GOAL))
+
+    @property
+    def family(self) -> str:
+        """Empty where none was recognised."""
+        label = self.label(FAMILY)
+        return "" if label == UNSCOREABLE else label
+
+    @property
+    def response_harmful(self) -> Label:
+        return Label(self.label(RESPONSE_HARMFUL))
+
+    @property
+    def refusal(self) -> Refusal:
+        return Refusal(self.label(REFUSAL))
+
+    @property
+    def correct(self) -> Label:
+        return Label(self.label(CORRECT))
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedBout:
     sampled: SampledBout
-    attack_verdicts: tuple[AttackVerdict, ...]  # in the order of the attacks
-    response_verdicts: tuple[ResponseVerdict, ...]  # in the order of the responses
+    attack_verdicts: tuple[Verdict, ...]  # in the order of the attacks
+    response_verdicts: tuple[Verdict, ...]  # in the order of the responses
 
     @property
     def bout(self) -> Bout:
         return self.sampled.bout
 
-    def exchanges(self) -> Iterator[tuple[Attack, AttackVerdict, Sequence[tuple[Response, ResponseVerdict]]]]:
+    @property
+    def turn(self) -> int:
+        """Index of this turn: 0 in the first."""
+        return self.sampled.attacked.turn
+
+    @property
+    def has_turns_left(self) -> bool:
+        return self.turn + 1 < self.bout.attack_plan.turns
+
+    def turns(self) -> "list[JudgedBout]":
+        """Every judged turn of the bout up to this one, oldest first."""
+        return [*reversed(list(self.sampled.attacked.earlier())), self]
+
+    def exchanges(self) -> Iterator[tuple[Attack, Verdict, Sequence[tuple[Response, Verdict]]]]:
         n = self.bout.num_responses
         answers = list(zip(self.sampled.responses, self.response_verdicts, strict=True))
         for i, (attack, verdict) in enumerate(zip(self.sampled.attacked.attacks, self.attack_verdicts, strict=True)):
             yield attack, verdict, answers[i * n : (i + 1) * n]
+
+
+@dataclass(frozen=True, slots=True)
+class ContinuedBout:
+    """A bout that goes back to the attacker: its last turn is judged and more are planned."""
+
+    judged: JudgedBout
+
+    def __post_init__(self) -> None:
+        if not self.judged.has_turns_left:
+            raise ValueError(f"bout {self.bout.bout_id} is over after its {self.bout.attack_plan.turns} turns")
+
+    @property
+    def bout(self) -> Bout:
+        return self.judged.bout

@@ -102,11 +102,15 @@ ZERO_VARIANCE_SHARE = Metric(
     "harden_zero_variance_share", Type.GAUGE, "Share of groups whose rewards are all equal.", ("role",), _TRAINER
 )
 UNSCOREABLE = Metric(
-    "harden_unscoreable_total", Type.COUNTER, "Labels on which the panel reached no quorum.", ("label",), ("judge",)
+    "harden_unscoreable_total", Type.COUNTER, "Questions on which the panel reached no decision.", ("question",), ("judge",)
 )
 ABSTENTIONS = Metric(
-    "harden_abstentions_total", Type.COUNTER, "Questions a panel member gave no answer to.", ("member",), ("judge",)
-)
+    "harden_abstentions_total",
+    Type.COUNTER,
+    "Attacks and responses that a panel member gave no opinion on.",
+    ("member", "reason"),
+    ("judge",),
+)  # reason: no_opinion, outage, deadline, wrong_shape
 
 POLICY_VERSION = Metric(
     "harden_policy_version",

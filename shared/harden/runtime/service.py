@@ -1,4 +1,4 @@
-"""What a service is to the worker that runs it: one topic in, one topic out, one function between."""
+"""What a service is to the worker that runs it: a topic in, the topics out, one function between."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,12 +11,13 @@ from harden.topics import Topic
 class Service:
     """`handle` turns one fact into one. It may wait, is called from `max_in_flight` threads at once, and gives the same
     result for the same fact. It raises PoisonError for a fact that can never succeed, TransientError when retries
-    (of its own adapters) ran out; anything else it raises is a bug and ends the process.
+    (of its own adapters) ran out; anything else it raises is a bug and ends the process. What it returns goes to the
+    topic among `writes` that carries it.
     """
 
     name: str
     reads: Topic
-    writes: Topic
+    writes: tuple[Topic, ...]
     handle: Callable[..., Fact]
     max_in_flight: int
     group: str

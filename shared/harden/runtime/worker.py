@@ -172,7 +172,7 @@ class Worker:
                 event = codec.from_message(service.reads, message)
                 fact = self._patiently(lambda: service.handle(event.fact))
                 child = child_of(event, fact, service=service.name, now=self._clock())
-                outgoing = codec.to_message(service.writes, child, trace)
+                outgoing = codec.to_message(codec.topic_of(fact, service.writes), child, trace)
                 self._patiently(lambda: self._producer.send([outgoing]))
             except PoisonError as poison:
                 self._bury(message, poison, trace)

@@ -1,10 +1,10 @@
-"""Asking a slot and keeping the account of it that travels in the event."""
+"""Asking a slot and counting what travels in the event."""
 
 from collections.abc import Callable, Sequence
 
 import stamina
 
-from harden.domain.completion import Completion, SamplingEffort
+from harden.domain.completion import Completion, SamplingStats
 from harden.domain.errors import TransientError
 from harden.domain.policy import Slot
 from harden.serving.ports import GenerateRequest, PolicyClient
@@ -16,8 +16,8 @@ LONGEST_WAIT_S = 2.0
 
 def ask(
     policies: PolicyClient, slot: Slot, requests: Sequence[GenerateRequest], now: Callable[[], float]
-) -> tuple[list[list[Completion]], SamplingEffort]:
-    """The completions of every request [P][N] and what they cost; every failed try is counted in the effort.
+) -> tuple[list[list[Completion]], SamplingStats]:
+    """The completions of every request [P][N] and the requests they took; every failed try is counted in the statistics.
 
     Raises TransientError when the slot does not answer within the attempts.
     """
@@ -27,4 +27,4 @@ def ask(
         with attempt:
             num_tries += 1
             completions = policies.generate(slot, requests)
-    return completions, SamplingEffort(num_tries, num_tries - 1, began_at, now())
+    return completions, SamplingStats(num_tries, num_tries - 1, began_at, now())

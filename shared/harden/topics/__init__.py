@@ -40,7 +40,14 @@ class Topic:
 
 
 SEEDS = Topic("seeds", ("harden.seed.v1.SeedSubmitted",), "seed_id", Kind.STATE, ("cli",), ("trainer",), num_partitions=1)
-BOUTS = Topic("bouts", ("harden.bout.v1.BoutScheduled",), "bout_id", Kind.WORK, ("trainer",), ("attacker",))
+BOUTS = Topic(
+    "bouts",
+    ("harden.bout.v1.BoutScheduled", "harden.bout.v1.BoutContinued"),
+    "bout_id",
+    Kind.WORK,
+    ("trainer", "judge"),
+    ("attacker",),
+)
 ATTACKS = Topic("attacks", ("harden.attack.v1.AttacksGenerated",), "bout_id", Kind.WORK, ("attacker",), ("defender_inference",))
 RESPONSES = Topic(
     "responses", ("harden.response.v1.ResponsesSampled",), "bout_id", Kind.WORK, ("defender_inference",), ("judge",)

@@ -22,6 +22,7 @@ from harden.store.object_store import ObjectStore
 from harden.store.policies import publish_files, put_manifest
 from harden.store.signing import Signer, generate_keypair
 from harden.topics import ATTACKS, BOUTS, POLICIES, SERVED, VERDICTS
+from harden.worlds.arena.bundle import Arena
 from tests.support.facts import a_bout, a_dead_letter, a_judged_bout, a_lineage, a_manifest, an_attacked_bout, an_event
 
 pytestmark = pytest.mark.kafka
@@ -42,7 +43,7 @@ def fill(bootstrap_servers: str, local: LocalRun) -> None:
     """A judged bout, one without responses, one dead letter, one policy, the arena's seeds."""
     bus = KafkaBus(KafkaSettings(bootstrap_servers=bootstrap_servers))
     bus.create_topics()
-    seeds.submit_arena(bus)
+    seeds.submit_seeds(bus, Arena())
     generate_keypair(local.signing_key.parent)
     store = ObjectStore(str(local.store))
     files = publish_files(store, {"model.safetensors": b"weights", "config.json": b"{}"})

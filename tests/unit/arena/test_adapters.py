@@ -1,30 +1,33 @@
 import io
 
-import pytest
 from PIL import Image as PilImage
 
 from harden.domain.attack import Attack
-from harden.domain.bout import AttackSource
+from harden.domain.bout import Strategy
 from harden.domain.completion import Completion, FinishReason
 from harden.domain.conversation import Conversation
-from harden.domain.judging import AttackQuestion, ResponseQuestion
+from harden.domain.judging import AttackCase, ResponseCase
 from harden.domain.response import Response
 from harden.domain.seed import SeedLabel
-from harden.domain.verdict import Label, Refusal
 from harden.worlds.arena import adapters, seeds
+from harden.worlds.arena.bundle import Arena
 from harden.worlds.arena.language import REFUSAL
 from harden.worlds.arena.world import world
 
-SEEDS = adapters.ArenaSeeds().seeds()
+SEEDS = Arena().seeds()
 POTION = world().potions[0]
 
 
 def an_attack(text):
-    return Attack("a" * 32, text, Conversation.of_user(text), AttackSource.DIRECT)
+    return Attack("a" * 32, text, Conversation.of_user(text), Strategy.DIRECT)
 
 
 def a_response(text):
     return Response("b" * 32, "a" * 32, Completion(text, (), (), FinishReason.STOP, "sha256:" + "0" * 64, 1))
+
+
+def said(ballot):
+    return {answer.question: answer.label for answer in ballot.answers}
 
 
 def test_seeds_carry_label_category_and_answer():
@@ -57,13 +60,11 @@ def test_images_are_png():
 
 
 def test_cases_gather_the_attacks_of_a_seed():
-    suites = adapters.ArenaSuites()
-    cases = suites.cases("held_out_potion")
+    suites = {suite.name: suite for suite in Arena().suites(300)}
+    cases = suites["held_out_potion"].cases
     assert len(cases) == 40
     assert sum(len(case.attacks) for case in cases) >= 300
-    assert suites.measures("trap") == ("refusal", "accuracy")
-    with pytest.raises(ValueError, match="no suite 'nonsense'; it has train"):
-        suites.cases("nonsense")
+    assert suites["trap"].measures == ("refusal", "accuracy")
 
 
 def test_the_oracle_votes_on_attacks_and_on_responses():
@@ -71,18 +72,20 @@ def test_the_oracle_votes_on_attacks_and_on_responses():
     oracle = adapters.ArenaOracle()
     on_attack, leak, refused = oracle.ballots(
         [
-            AttackQuestion(SEEDS[0], an_attack(text)),
-            ResponseQuestion(SEEDS[0], an_attack(text), a_response(" ".join(("mix", *POTION.recipe)))),
-            ResponseQuestion(SEEDS[0], an_attack(text), a_response(REFUSAL)),
+            AttackCase(SEEDS[0], an_attack(text)),
+            ResponseCase(SEEDS[0], an_attack(text), a_response(" ".join(("mix", *POTION.recipe)))),
+            ResponseCase(SEEDS[0], an_attack(text), a_response(REFUSAL)),
         ]
     )
-    assert (on_attack.prompt_harmful, on_attack.on_goal, on_attack.family) == (Label.YES, Label.YES, "persona/plain")
-    assert (leak.response_harmful, leak.refusal, leak.correct) == (Label.YES, Refusal.NONE, Label.UNSCOREABLE)
-    assert (refused.response_harmful, refused.refusal) == (Label.NO, Refusal.FULL)
+    assert said(on_attack) == {
+        "prompt_harmful": "yes", "on_goal": "yes", "loosely_on_goal": "yes", "family": "persona/plain"
+    }  # fmt: skip
+    assert said(leak) == {"response_harmful": "yes", "refusal": "none", "correct": "unscoreable"}
+    assert said(refused) == {"response_harmful": "no", "refusal": "full", "correct": "unscoreable"}
 
 
 def test_the_oracle_has_no_opinion_on_a_foreign_seed():
     foreign = adapters.domain_seed(seeds.training_seeds()[0])
     foreign = type(foreign)("c" * 32, SeedLabel.HARMFUL, "cyber", Conversation.of_user("something else"))
-    ballot = adapters.ArenaOracle().ballots([AttackQuestion(foreign, an_attack("x"))])[0]
-    assert (ballot.prompt_harmful, ballot.on_goal, ballot.family) == (None, None, None)
+    ballot = adapters.ArenaOracle().ballots([AttackCase(foreign, an_attack("x"))])[0]
+    assert ballot.answers == ()

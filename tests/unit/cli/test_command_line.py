@@ -41,9 +41,9 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
         (["policy", "list", "--kafka", "not an address"], "BOOTSTRAP_SERVERS", "pattern"),
         (["policy", "list", "--kafka", NO_BROKER], NO_BROKER, "broker"),
         (["dead-letters", "list", "--topic", "potions"], "potions", "bouts"),
-        (["arena", "sample", "--suite", "nope"], "nope", "held_out_potion"),
-        (["arena", "sample", "--category", "nope"], "nope", "harmful"),
-        (["arena", "sample", "-n", "0"], "--count", "at least 1"),
+        (["world", "sample", "--suite", "nope"], "nope", "held_out_potion"),
+        (["world", "sample", "--category", "nope"], "nope", "harmful"),
+        (["world", "sample", "-n", "0"], "--count", "at least 1"),
     ],
 )
 def test_what_is_wrong_gets_one_line_that_names_it_and_the_remedy(
@@ -101,7 +101,7 @@ def test_the_list_of_topics_is_the_catalogue(capsys: pytest.CaptureFixture[str])
 def test_samples_of_the_arena_are_the_same_for_the_same_seed(capsys: pytest.CaptureFixture[str]) -> None:
     drawn = []
     for seed in ("1", "1", "2"):
-        assert run(["arena", "sample", "-n", "3", "--seed", seed, "--json"]) == 0
+        assert run(["world", "sample", "-n", "3", "--seed", seed, "--json"]) == 0
         drawn.append(json.loads(capsys.readouterr().out))
     assert drawn[0] == drawn[1] != drawn[2]
     assert all(row["attack"] and row["seed"] for row in drawn[0])
@@ -117,7 +117,7 @@ def test_a_report_can_be_made_again(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "50.0% ->   1.0%" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [[], ["policy"], ["bout"], ["dead-letters"], ["topics"], ["arena"], ["seeds"]])
+@pytest.mark.parametrize("command", [[], ["policy"], ["bout"], ["dead-letters"], ["topics"], ["world"], ["seeds"]])
 def test_every_noun_explains_itself(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*command, "--help"]) == 0
     assert "Usage" in capsys.readouterr().out

@@ -7,7 +7,16 @@ import pytest
 from harden import codec
 from harden.domain.conversation import Conversation
 from harden.domain.events import Fact
-from tests.support.facts import a_dead_letter, a_judged_bout, a_recorded_bout, a_sampled_bout, a_seed, an_event, every_fact
+from tests.support.facts import (
+    a_dead_letter,
+    a_judged_bout,
+    a_recorded_bout,
+    a_sampled_bout,
+    a_seed,
+    a_two_turn_bout,
+    an_event,
+    every_fact,
+)
 
 
 @pytest.mark.parametrize(("name", "fact"), list(every_fact()))
@@ -36,9 +45,16 @@ def test_tokens_are_content_and_log_probs_are_not() -> None:
 
 def test_verdicts_stay_readable() -> None:
     listed = codec.to_json(an_event(a_judged_bout()))["fact"]
-    assert listed["response_verdicts"][0]["refusal"] == "full"
+    assert listed["response_verdicts"][0]["answers"][1]["label"] == "full"
     assert listed["attack_verdicts"][0]["ballots"][0]["member"] == "oracle"
-    assert listed["attack_verdicts"][0]["ballots"][0]["correct"] is None
+
+
+def test_what_a_policy_hides_and_why_a_judge_says_so_are_content() -> None:
+    hidden, revealed = (json.dumps(codec.to_json(an_event(a_two_turn_bout()), reveal=reveal)) for reveal in (False, True))
+    assert "moonwater" not in hidden
+    assert "it says moonwater" in revealed
+    assert '"hidden": "moonwater?"' in revealed
+    assert '"depth": 2.0' in revealed
 
 
 def test_dead_bytes_are_base64_when_revealed() -> None:

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harden import codec, topics
+from harden.codec.facts import BY_EVENT
 from harden.domain.conversation import Conversation
 from harden.domain.errors import PoisonError
 from harden.domain.events import Fact
 from harden.domain.seed import Seed
-from harden.domain.verdict import AttackVerdict, Label
+from harden.domain.verdict import ContinuedBout, Verdict
 from harden.topics import Topic
 from tests.support.facts import (
     a_bout,
@@ -25,6 +26,7 @@ from tests.support.facts import (
     a_recorded_bout,
     a_sampled_bout,
     a_seed,
+    a_two_turn_bout,
     an_attacked_bout,
     an_event,
     every_fact,
@@ -67,6 +69,25 @@ def logprob(value: float) -> Spoil:
     return spoil
 
 
+def hidden(text: str) -> Spoil:
+    def spoil(message: Any) -> None:
+        message.sampled.responses[0].completion.hidden = text
+
+    return spoil
+
+
+def many_parameters(message: Any) -> None:
+    for n in range(65):
+        message.bout.attack_plan.parameters[f"p{n}"].flag = True
+
+
+def a_turn() -> Any:
+    """A judged turn as the wire has it."""
+    return (
+        BY_EVENT["harden.verdict.v1.VerdictsRendered"].message.FromString(sent(an_event(a_judged_bout())).value).judged.turns[0]
+    )
+
+
 RULES: list[tuple[str, Fact, Spoil, str]] = [
     ("no meta", a_seed(), lambda m: m.ClearField("meta"), "meta"),
     ("event id too short", a_seed(), setting("meta.event_id", "ab12"), "meta.event_id"),
@@ -94,10 +115,20 @@ RULES: list[tuple[str, Fact, Spoil, str]] = [
         "seed.conversation.messages[1].parts[0].kind",
     ),
     ("bout without an id", a_bout(), setting("bout.bout_id", ""), "bout.bout_id"),
-    ("no responses wanted", a_bout(), setting("bout.num_responses", 0), "bout.num_responses"),
+    ("too many responses wanted", a_bout(), setting("bout.num_responses", 4097), "bout.num_responses"),
     ("no tokens wanted", a_bout(), setting("bout.response_sampling.max_tokens", 0), "bout.response_sampling.max_tokens"),
     ("negative temperature", a_bout(), setting("bout.response_sampling.temperature", -1.0), "response_sampling.temperature"),
-    ("learner unspecified", a_bout(), setting("bout.learner", 0), "bout.learner"),
+    ("learner unspecified", a_bout(), lambda m: m.bout.learners.append(0), "bout.learners[1]"),
+    ("learner named twice", a_bout(), lambda m: m.bout.learners.append(m.bout.learners[0]), "bout.learners"),
+    ("panel in capitals", a_bout(), setting("bout.panel", "Strict"), "bout.panel"),
+    ("strategy that is no name", a_bout(), setting("bout.attack_plan.strategy", "../policy"), "bout.attack_plan.strategy"),
+    ("no turns", a_bout(), setting("bout.attack_plan.turns", 0), "bout.attack_plan.turns"),
+    ("too many turns", a_bout(), setting("bout.attack_plan.turns", 17), "bout.attack_plan.turns"),
+    ("too many tokens", a_bout(), setting("bout.attack_plan.sampling.max_tokens", 200_000), "sampling.max_tokens"),
+    ("parameter of nothing", a_bout(), lambda m: m.bout.attack_plan.parameters["depth"].Clear(), "parameters"),
+    ("parameter without a name", a_bout(), lambda m: setattr(m.bout.attack_plan.parameters[""], "flag", True), "parameters"),
+    ("too many parameters", a_bout(), many_parameters, "bout.attack_plan.parameters"),
+    ("seed text too long", a_seed(), setting("seed.answer_key", "x" * 262_145), "seed.answer_key"),
     ("no defender", a_bout(), lambda m: m.bout.ClearField("defender"), "bout.defender"),
     ("defender without a digest", a_bout(), setting("bout.defender.digest", "sha256:12"), "bout.defender.digest"),
     (
@@ -124,22 +155,42 @@ RULES: list[tuple[str, Fact, Spoil, str]] = [
         lambda m: m.sampled.responses[3].completion.logprobs.pop(),
         "sampled.responses[3].completion: token_ids and logprobs must have the same length",
     ),
-    ("no effort", a_sampled_bout(), lambda m: m.sampled.ClearField("effort"), "sampled.effort"),
     ("response missing", a_sampled_bout(), lambda m: m.sampled.responses.pop(), "responses: 7 of them"),
     ("responses in another order", a_sampled_bout(), lambda m: m.sampled.responses.reverse(), "responses: 8 of them"),
-    ("verdict missing", a_judged_bout(), lambda m: m.judged.response_verdicts.pop(), "response_verdicts"),
-    ("verdicts in another order", a_judged_bout(), lambda m: m.judged.attack_verdicts.reverse(), "attack_verdicts"),
+    ("hidden part too long", a_sampled_bout(), hidden("x" * 1_048_577), "sampled.responses[0].completion.hidden"),
+    ("decision missing", a_judged_bout(), lambda m: m.judged.turns[0].response_decisions.pop(), "response_decisions: 7 for 8"),
     (
-        "verdict unspecified",
+        "decision that is not there",
         a_judged_bout(),
-        lambda m: m.judged.response_verdicts[5].ClearField("refusal"),
-        "judged.response_verdicts[5].refusal",
+        lambda m: m.judged.turns[0].attack_decisions.append(m.judged.turns[0].attack_decisions.pop() + 9),
+        "attack_decisions: number 9",
+    ),
+    ("no turn", a_judged_bout(), lambda m: m.judged.ClearField("turns"), "judged.turns"),
+    ("more turns than planned", a_judged_bout(), lambda m: m.judged.turns.add().CopyFrom(m.judged.turns[0]), "has 1 turns"),
+    ("turns before the first", an_attacked_bout(), lambda m: m.attacked.previous.add().CopyFrom(a_turn()), "has 1 turns"),
+    (
+        "bout that goes on after its last turn",
+        ContinuedBout(a_two_turn_bout().turns()[0]),
+        lambda m: m.turns.add().CopyFrom(m.turns[0]),
+        "is over after its 2 turns",
     ),
     (
-        "ballot unspecified",
+        "answer without a value",
         a_judged_bout(),
-        lambda m: setattr(m.judged.response_verdicts[0].ballots[0], "correct", 0),
-        "judged.response_verdicts[0].ballots[0].correct",
+        lambda m: m.judged.turns[0].decisions[0].answers[0].ClearField("label"),
+        "judged.turns[0].decisions[0].answers[0].value",
+    ),
+    (
+        "question in prose",
+        a_judged_bout(),
+        lambda m: setattr(m.judged.turns[0].decisions[1].ballots[0].answers[0], "question", "Is it bad?"),
+        "judged.turns[0].decisions[1].ballots[0].answers[0].question",
+    ),
+    (
+        "score that is none",
+        a_judged_bout(),
+        lambda m: setattr(m.judged.turns[0].decisions[0].answers[0], "score", math.nan),
+        "judged.turns[0].decisions[0].answers[0].score",
     ),
     ("publication without a manifest", a_published(), lambda m: m.ClearField("manifest"), "manifest"),
     ("reason in prose", a_published(), setting("reason", "Because I say so"), "reason"),
@@ -194,7 +245,7 @@ def test_what_is_invalid_does_not_leave(topic: Topic, fact: Fact, field: str) ->
 
 def test_verdicts_on_other_attacks_do_not_leave() -> None:
     judged = a_judged_bout()
-    stranger = AttackVerdict(a_seed().seed_id, Label.NO, Label.NO, Label.NO, "")
+    stranger = Verdict(a_seed().seed_id, ())
     with pytest.raises(ValueError, match="attack_verdicts"):
         codec.to_message(topics.VERDICTS, an_event(replace(judged, attack_verdicts=(stranger, judged.attack_verdicts[1]))))
 
@@ -265,12 +316,12 @@ def test_damaged_bytes_are_poison_or_another_valid_event_and_nothing_else(fact: 
 
 def test_a_message_of_millions_of_empty_parts_is_refused_by_their_number() -> None:
     """Two bytes each on the wire and a hundred in memory: counting them comes before looking at them."""
-    message = sent(an_event(a_judged_bout()))
-    verdicts = b"\x1a\x00" * 100_000  # JudgedBout.response_verdicts, empty
-    more = b"\x12" + varint(len(verdicts)) + verdicts  # merged into VerdictsRendered.judged
-    error = refusal(topics.VERDICTS, arrived(message, value=message.value + more))
+    message = sent(an_event(a_sampled_bout()))
+    responses = b"\x12\x00" * 100_000  # SampledBout.responses, empty
+    more = b"\x12" + varint(len(responses)) + responses  # merged into ResponsesSampled.sampled
+    error = refusal(topics.RESPONSES, arrived(message, value=message.value + more))
     assert error.reason == "invalid"
-    assert "judged.response_verdicts: must contain no more than" in error.detail
+    assert "sampled.responses: must contain no more than" in error.detail
 
 
 def test_a_newer_writer_s_field_is_passed_over() -> None:

@@ -10,8 +10,8 @@ from harden import codec
 from harden.codec.facts import BY_EVENT
 from harden.domain import ids
 from harden.domain.attack import Attack, AttackedBout
-from harden.domain.bout import AttackPlan, AttackSource, Bout, Purpose, RecordedAttack, Role
-from harden.domain.completion import Completion, FinishReason, Sampling, SamplingEffort
+from harden.domain.bout import AttackPlan, Bout, Purpose, RecordedAttack, Role
+from harden.domain.completion import Completion, FinishReason, Sampling, SamplingStats
 from harden.domain.conversation import BlobRef, Conversation, Image, Message, Speaker, Text
 from harden.domain.events import DeadLetter, Event, EventMeta, Fact
 from harden.domain.policy import (
@@ -29,7 +29,7 @@ from harden.domain.policy import (
 )
 from harden.domain.response import Response, SampledBout
 from harden.domain.seed import Seed, SeedLabel
-from harden.domain.verdict import AttackVerdict, Ballot, JudgedBout, Label, Refusal, ResponseVerdict
+from harden.domain.verdict import Answer, Ballot, ContinuedBout, JudgedBout, Verdict
 from tests.support.facts import a_bout, a_completion, a_judged_bout, an_event, every_fact
 from tests.support.wire import arrived, sent, topic_of
 
@@ -50,25 +50,35 @@ PARTS = st.one_of(st.builds(Text, TEXT), st.builds(Image, BLOBS, st.sampled_from
 MESSAGES = st.builds(Message, st.sampled_from(Speaker), st.lists(PARTS, min_size=1, max_size=3).map(tuple))
 CONVERSATIONS = st.builds(Conversation, st.lists(MESSAGES, min_size=1, max_size=3).map(tuple))
 POLICIES = st.builds(PolicyRef, st.sampled_from(Slot), UINT64, DIGESTS)
-SAMPLINGS = st.builds(Sampling, st.integers(1, 2**32 - 1), AMOUNTS)
-EFFORTS = st.builds(SamplingEffort, UINT32, UINT32, TIMES, TIMES)
+SAMPLINGS = st.builds(Sampling, st.integers(1, 131_072), AMOUNTS)
+STATS = st.builds(SamplingStats, UINT32, UINT32, TIMES, TIMES)
 SEEDS = st.builds(Seed, IDS, st.sampled_from(SeedLabel), NAME, CONVERSATIONS, st.none() | TEXT, TEXT)
 COMPLETIONS = st.builds(
-    lambda text, tokens, finish, digest, version: Completion(
-        text, tuple(t for t, _ in tokens), tuple(p for _, p in tokens), finish, digest, version
+    lambda text, tokens, finish, digest, version, hidden: Completion(
+        text, tuple(t for t, _ in tokens), tuple(p for _, p in tokens), finish, digest, version, hidden
     ),
     TEXT,
     TOKENS,
     st.sampled_from(FinishReason),
     DIGESTS,
     UINT64,
+    TEXT,
 )
 RECORDED = st.builds(RecordedAttack, TEXT, NAME, st.none() | IDS)
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True)
+PARAMETERS = st.dictionaries(NAMES, TEXT | st.floats(-1e9, 1e9) | st.booleans(), max_size=3)
 PLANS = st.one_of(
-    st.builds(AttackPlan, st.just(AttackSource.POLICY), st.integers(1, 4096), SAMPLINGS),
-    st.builds(AttackPlan, st.sampled_from([AttackSource.TRANSFORM, AttackSource.DIRECT]), st.integers(1, 4096)),
+    st.builds(
+        lambda strategy, n, sampling, turns, parameters: AttackPlan(strategy, n, sampling, (), turns, parameters),
+        NAMES.filter(lambda name: name not in ("policy", "recorded")),
+        st.integers(1, 4096),
+        st.none() | SAMPLINGS,
+        st.integers(3, 16),
+        PARAMETERS,
+    ),
+    st.builds(lambda n, sampling: AttackPlan("policy", n, sampling, turns=3), st.integers(1, 4096), SAMPLINGS),
     st.lists(RECORDED, min_size=1, max_size=3).map(
-        lambda recorded: AttackPlan(AttackSource.RECORDED, len(recorded), recorded=tuple(recorded))
+        lambda recorded: AttackPlan("recorded", len(recorded), recorded=tuple(recorded), turns=3)
     ),
 )
 BOUTS = st.builds(
@@ -76,61 +86,65 @@ BOUTS = st.builds(
     bout_id=IDS,
     run_id=NAME,
     purpose=st.sampled_from(Purpose),
-    learner=st.none() | st.sampled_from(Role),
+    learners=st.lists(st.sampled_from(Role), max_size=2, unique=True).map(tuple),
     round=UINT32,
     step=UINT32,
     suite=NAME,
     seed=SEEDS,
     attack_plan=PLANS,
-    num_responses=st.integers(1, 3),
+    num_responses=st.integers(0, 3),
     response_sampling=SAMPLINGS,
     attacker=POLICIES,
     defender=POLICIES,
+    panel=NAMES,
 )
 ATTACKS = st.builds(
-    Attack, IDS, TEXT, CONVERSATIONS, st.sampled_from(AttackSource), NAME, st.none() | IDS, st.none() | COMPLETIONS
+    Attack, IDS, TEXT, CONVERSATIONS, NAMES, NAME, st.none() | IDS, st.none() | COMPLETIONS, st.none() | CONVERSATIONS
 )
-ATTACKED = st.builds(AttackedBout, BOUTS, st.lists(ATTACKS, min_size=1, max_size=2).map(tuple), st.none() | EFFORTS)
-LABELS = st.sampled_from(Label)
-BALLOTS = st.lists(
-    st.builds(
-        Ballot,
-        NAME,
-        NAME,
-        *[st.none() | LABELS] * 4,
-        st.none() | st.sampled_from(Refusal),
-        st.none() | LABELS,
-        st.none() | NAME,
-    ),
-    max_size=2,
+ANSWERS = st.lists(
+    st.builds(lambda q, label, why: Answer(q, label, None, why), NAMES, NAME, TEXT)
+    | st.builds(lambda q, score, why: Answer(q, None, score, why), NAMES, st.floats(-1e9, 1e9), TEXT),
+    max_size=3,
 ).map(tuple)
+BALLOTS = st.lists(st.builds(Ballot, NAME, NAME, ANSWERS), max_size=2).map(tuple)
 
 
 @st.composite
-def sampled_bouts(draw: st.DrawFn) -> SampledBout:
-    attacked = draw(ATTACKED)
+def attacked_bouts(draw: st.DrawFn) -> AttackedBout:
+    """In any turn of its first three."""
+    bout = draw(BOUTS)
+    judged: JudgedBout | None = None
+    for _ in range(draw(st.integers(0, 2))):
+        judged = draw(judgements_of(draw(responses_to(draw(attacks_on(bout, judged))))))
+    return draw(attacks_on(bout, judged))
+
+
+@st.composite
+def attacks_on(draw: st.DrawFn, bout: Bout, previous: JudgedBout | None) -> AttackedBout:
+    return AttackedBout(bout, draw(st.lists(ATTACKS, min_size=1, max_size=2).map(tuple)), draw(st.none() | STATS), previous)
+
+
+@st.composite
+def responses_to(draw: st.DrawFn, attacked: AttackedBout) -> SampledBout:
     responses = tuple(
         Response(draw(IDS), attack.attack_id, draw(COMPLETIONS))
         for attack in attacked.attacks
         for _ in range(attacked.bout.num_responses)
     )
-    return SampledBout(attacked, responses, draw(EFFORTS))
+    return SampledBout(attacked, responses, draw(st.none() | STATS))
 
 
 @st.composite
-def judged_bouts(draw: st.DrawFn) -> JudgedBout:
-    sampled = draw(sampled_bouts())
-    on_attacks = tuple(
-        AttackVerdict(a.attack_id, draw(LABELS), draw(LABELS), draw(LABELS), draw(NAME), draw(BALLOTS))
-        for a in sampled.attacked.attacks
+def judgements_of(draw: st.DrawFn, sampled: SampledBout) -> JudgedBout:
+    on_attacks = tuple(Verdict(a.attack_id, draw(ANSWERS), draw(BALLOTS)) for a in sampled.attacked.attacks)
+    return JudgedBout(
+        sampled, on_attacks, tuple(Verdict(r.response_id, draw(ANSWERS), draw(BALLOTS)) for r in sampled.responses)
     )
-    on_responses = tuple(
-        ResponseVerdict(r.response_id, draw(LABELS), draw(st.sampled_from(Refusal)), draw(LABELS), draw(BALLOTS))
-        for r in sampled.responses
-    )
-    return JudgedBout(sampled, on_attacks, on_responses)
 
 
+ATTACKED = attacked_bouts()
+SAMPLED = ATTACKED.flatmap(responses_to)
+JUDGED = SAMPLED.flatmap(judgements_of)
 LINEAGES = st.builds(Lineage, NAME, UINT32, UINT32, st.none() | DIGESTS, NAME)
 DEAD_LETTERS = st.builds(
     DeadLetter,
@@ -149,8 +163,9 @@ FACTS = st.one_of(
     SEEDS,
     BOUTS,
     ATTACKED,
-    sampled_bouts(),
-    judged_bouts(),
+    SAMPLED,
+    JUDGED,
+    JUDGED.filter(lambda judged: judged.has_turns_left).map(ContinuedBout),
     st.builds(PolicyPublished, POLICIES, BLOBS, LINEAGES, REASON, TIMES),
     st.builds(PolicyRetired, POLICIES, REASON),
     st.builds(PolicyServed, POLICIES, NAME, TIMES, AMOUNTS, AMOUNTS),

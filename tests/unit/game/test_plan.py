@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harden.domain.bout import AttackSource, RecordedAttack, Role
+from harden.domain.bout import RecordedAttack, Role, Strategy
 from harden.domain.completion import Sampling
 from harden.domain.policy import Slot
 from harden.domain.seed import SeedLabel
@@ -20,9 +20,9 @@ SHAPE = StepShape(
     num_attacks=1,
     num_responses=4,
     mix=(
-        Ingredient("live", "harmful", AttackSource.POLICY, 0.25),
-        Ingredient("replay", "harmful", AttackSource.RECORDED, 0.25),
-        Ingredient("ordinary", "ordinary", AttackSource.TRANSFORM, 0.5),
+        Ingredient("live", "harmful", Strategy.POLICY, 0.25),
+        Ingredient("replay", "harmful", Strategy.RECORDED, 0.25),
+        Ingredient("ordinary", "ordinary", Strategy.TRANSFORM, 0.5),
     ),
     attack_sampling=Sampling(16),
     response_sampling=Sampling(8),
@@ -64,8 +64,8 @@ def test_the_mix_is_kept() -> None:
 
 def test_the_policy_attacks_where_the_pool_is_short() -> None:
     bouts = plan.training_bouts(a_moment(), SHAPE, SEEDS, old_attacks(1))
-    replay = [b.attack_plan.source for b in bouts if b.suite == "replay"]
-    assert replay == [AttackSource.RECORDED, AttackSource.POLICY]
+    replay = [b.attack_plan.strategy for b in bouts if b.suite == "replay"]
+    assert replay == [Strategy.RECORDED, Strategy.POLICY]
 
 
 def test_a_category_without_seeds_is_named() -> None:

@@ -4,12 +4,14 @@ from harden.domain.verdict import Label, Refusal
 from harden.judge.counting import JudgeMetrics
 from harden.judge.handler import Judge
 from harden.judge.members.refusal import RefusalClassifier
+from harden.judge.panel import Panel
 from harden.worlds.arena import language
-from harden.worlds.arena.adapters import ArenaOracle, ArenaSeeds
+from harden.worlds.arena.adapters import ArenaOracle
+from harden.worlds.arena.bundle import Arena
 from harden.worlds.arena.parser import parse
 from tests.support.builders import a_bout, a_sampled
 
-HARMFUL = ArenaSeeds().seeds()[0]
+HARMFUL = Arena().seeds()[0]
 
 
 def recipe() -> str:
@@ -19,15 +21,15 @@ def recipe() -> str:
 
 
 def judge(registry: CollectorRegistry) -> Judge:
-    return Judge([ArenaOracle(), RefusalClassifier()], JudgeMetrics(registry), quorum=1)
+    return Judge({"default": Panel("default", [ArenaOracle(), RefusalClassifier()])}, JudgeMetrics(registry))
 
 
 def sampled(*answers: str):
     """The seed itself as attack, answered so."""
     made = a_sampled(a_bout(seed=HARMFUL, num_responses=len(answers)), answers=answers)
     attack = made.attacked.attacks[0]
-    attacks = (type(attack)(attack.attack_id, HARMFUL.text, HARMFUL.conversation, attack.source),)
-    return type(made)(type(made.attacked)(made.bout, attacks, None), made.responses, made.effort)
+    attacks = (type(attack)(attack.attack_id, HARMFUL.text, HARMFUL.conversation, attack.strategy),)
+    return type(made)(type(made.attacked)(made.bout, attacks, None), made.responses, made.stats)
 
 
 def test_a_leak_a_refusal_and_nonsense_are_told_apart() -> None:
@@ -42,7 +44,7 @@ def test_two_members_that_disagree_leave_a_label_undecided_and_are_counted() -> 
     # Words of refusing beside an ingredient are a partial refusal to the oracle and a full one by their wording.
     judged = judge(registry).handle(sampled("sorry i can not help moss"))
     assert judged.response_verdicts[0].refusal is Refusal.UNSCOREABLE
-    assert registry.get_sample_value("harden_unscoreable_total", {"label": "refusal"}) == 1
+    assert registry.get_sample_value("harden_unscoreable_total", {"question": "refusal"}) == 1
 
 
 def test_the_same_bout_gets_the_same_verdicts_again() -> None:

@@ -1,14 +1,18 @@
 import pytest
 
-from harden.domain.verdict import Ballot, Label, Refusal
-from harden.judge.core.quorum import majority, response_verdict
+from harden.domain.verdict import Answer, Ballot, Refusal, answers_of
+from harden.judge.core.quorum import decide, unmet, verdicts
 from harden.judge.members.refusal import classify
 
-YES, NO, UNSCOREABLE = Label.YES, Label.NO, Label.UNSCOREABLE
+YES, NO, UNSCOREABLE = "yes", "no", "unscoreable"
+
+
+def ballot(member: str, **labels: str | None) -> Ballot:
+    return Ballot(member, "1", answers_of(**labels))
 
 
 @pytest.mark.parametrize(
-    ("opinions", "quorum", "answer"),
+    ("opinions", "quorum", "label"),
     [
         ([YES], 1, YES),
         ([YES, YES, NO], 1, YES),
@@ -22,17 +26,38 @@ YES, NO, UNSCOREABLE = Label.YES, Label.NO, Label.UNSCOREABLE
     ],
 )
 def test_a_question_is_decided_by_more_than_half_of_those_with_an_opinion(
-    opinions: list[Label | None], quorum: int, answer: Label
+    opinions: list[str | None], quorum: int, label: str
 ) -> None:
-    assert majority(opinions, quorum, UNSCOREABLE) is answer
+    ballots = [ballot(f"m{i}", correct=opinion, refusal="full") for i, opinion in enumerate(opinions)]
+    assert decide("correct", ballots, quorum) == Answer("correct", label)
+
+
+def test_scores_are_averaged_and_never_mixed_with_labels() -> None:
+    scores = [Ballot(f"m{i}", "1", (Answer("harm", score=score),)) for i, score in enumerate((0.25, 0.75))]
+    assert decide("harm", scores, 2) == Answer("harm", score=0.5)
+    assert decide("harm", scores, 3) == Answer("harm", UNSCOREABLE)
+    assert decide("harm", [*scores, ballot("m", harm="yes")], 1) == Answer("harm", UNSCOREABLE)
 
 
 def test_questions_are_decided_one_by_one() -> None:
-    ballots = [Ballot("a", "1", response_harmful=NO, refusal=Refusal.FULL), Ballot("b", "1", refusal=Refusal.PARTIAL)]
-    verdict = response_verdict("r", ballots, quorum=1)
-    assert verdict.response_harmful is NO
-    assert verdict.refusal is Refusal.UNSCOREABLE
-    assert verdict.correct is UNSCOREABLE
+    ballots = (ballot("a", response_harmful=NO, refusal="full"), ballot("b", refusal="partial"))
+    questions = ("response_harmful", "refusal", "correct")
+    (verdict,) = verdicts(["r"], [ballots], questions, {})
+    assert [verdict.label(question) for question in questions] == [NO, UNSCOREABLE, UNSCOREABLE]
+    assert verdict.ballots == ballots
+    (stricter,) = verdicts(["r"], [ballots], questions, {"response_harmful": 2})
+    assert stricter.label("response_harmful") == UNSCOREABLE
+
+
+def test_equal_ballots_are_decided_once() -> None:
+    first, second = verdicts(["a", "b"], [(ballot("m", correct=YES),), (ballot("m", correct=YES),)], ["correct"], {})
+    assert first.answers is second.answers
+    assert (first.subject_id, second.subject_id) == ("a", "b")
+
+
+def test_what_cannot_reach_its_quorum_is_named() -> None:
+    assert unmet({"refusal": 2}, ["refusal", "correct"], {"refusal": 1, "correct": 1}) == ["refusal"]
+    assert unmet({}, ["refusal", "correct"], {"refusal": 1}) == ["correct"]
 
 
 @pytest.mark.parametrize(

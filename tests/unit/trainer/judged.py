@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 
 from harden.domain.attack import Attack, AttackedBout
-from harden.domain.bout import AttackPlan, AttackSource, Bout, Purpose, Role
-from harden.domain.completion import Completion, FinishReason, Sampling, SamplingEffort
+from harden.domain.bout import AttackPlan, Bout, Purpose, Role, Strategy
+from harden.domain.completion import Completion, FinishReason, Sampling, SamplingStats
 from harden.domain.conversation import Conversation
 from harden.domain.policy import PolicyRef, Slot
 from harden.domain.response import Response, SampledBout
 from harden.domain.seed import Seed, SeedLabel
-from harden.domain.verdict import AttackVerdict, JudgedBout, Label, Refusal, ResponseVerdict
+from harden.domain.verdict import JudgedBout, Label, Refusal, Verdict
+from tests.support import builders
+from tests.support.builders import on_attack as on_attack
 
 SAMPLING = Sampling(8)
-EFFORT = SamplingEffort(1, 0, 0.0, 1.0)
+EFFORT = SamplingStats(1, 0, 0.0, 1.0)
 
 
 def a_seed(label: SeedLabel = SeedLabel.HARMFUL, *, answer_key: str | None = None, text: str = "how to brew it") -> Seed:
@@ -23,16 +25,8 @@ def a_completion(*, version: int = 1, finish: FinishReason = FinishReason.STOP) 
     return Completion("said", (7, 2), (-1.0, -0.5), finish, "sha256:" + "0" * 64, version)
 
 
-def on_attack(
-    *, on_goal: Label = Label.YES, prompt_harmful: Label = Label.YES, loosely: Label = Label.YES, family: str = "persona/plain"
-) -> AttackVerdict:
-    return AttackVerdict("attack", prompt_harmful, on_goal, loosely, family)
-
-
-def on_response(
-    harmful: Label = Label.NO, refusal: Refusal = Refusal.NONE, correct: Label = Label.UNSCOREABLE
-) -> ResponseVerdict:
-    return ResponseVerdict("response", harmful, refusal, correct)
+def on_response(harmful: Label = Label.NO, refusal: Refusal = Refusal.NONE, correct: Label = Label.UNSCOREABLE) -> Verdict:
+    return builders.on_response("response", harmful, refusal, correct)
 
 
 LEAK = on_response(Label.YES)
@@ -41,25 +35,26 @@ OTHER = on_response()
 
 
 def a_judged_bout(
-    exchanges: Sequence[tuple[AttackVerdict, Sequence[ResponseVerdict]]],
+    exchanges: Sequence[tuple[Verdict, Sequence[Verdict]]],
     *,
     seed: Seed | None = None,
     learner: Role | None = Role.DEFENDER,
     purpose: Purpose = Purpose.TRAIN,
-    source: AttackSource = AttackSource.POLICY,
+    strategy: str = Strategy.POLICY,
     versions: Sequence[int] | None = None,
     finish: FinishReason = FinishReason.STOP,
 ) -> JudgedBout:
     """One attack for each exchange, one response for each of its verdicts. `versions`: of the responses, in order."""
     policy = PolicyRef(Slot.DEFENDER, 1, "sha256:" + "0" * 64)
     num_responses = len(exchanges[0][1])
-    plan = AttackPlan(source, len(exchanges), SAMPLING if source is AttackSource.POLICY else None)
+    plan = AttackPlan(strategy, len(exchanges), SAMPLING if strategy == Strategy.POLICY else None)
+    learners = (learner,) if learner else ()
     bout = Bout(
-        "bout-1", "run", purpose, learner, 1, 0, "attack", seed or a_seed(), plan, num_responses, SAMPLING, policy, policy
+        "bout-1", "run", purpose, learners, 1, 0, "attack", seed or a_seed(), plan, num_responses, SAMPLING, policy, policy
     )
-    written = a_completion() if source is AttackSource.POLICY else None
+    written = a_completion() if strategy == Strategy.POLICY else None
     attacks = tuple(
-        Attack(f"a{i}", f"text {i}", Conversation.of_user(f"text {i}"), source, completion=written)
+        Attack(f"a{i}", f"text {i}", Conversation.of_user(f"text {i}"), strategy, completion=written)
         for i in range(len(exchanges))
     )
     verdicts = [verdict for _, answers in exchanges for verdict in answers]

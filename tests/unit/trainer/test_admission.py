@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harden.domain.bout import AttackSource, Purpose, Role
+from harden.domain.bout import Purpose, Role, Strategy
 from harden.domain.completion import FinishReason
 from harden.domain.verdict import JudgedBout, Label, Refusal
 from harden.trainer.core import admission
@@ -68,7 +68,7 @@ def test_samples_of_several_versions_are_judged_one_by_one() -> None:
 
 def test_attacks_nobody_sampled_teach_the_attacker_nothing() -> None:
     exchanges = [(on_attack(), [LEAK]), (on_attack(), [REFUSED])]
-    judged = a_judged_bout(exchanges, learner=Role.ATTACKER, source=AttackSource.TRANSFORM)
+    judged = a_judged_bout(exchanges, learner=Role.ATTACKER, strategy=Strategy.TRANSFORM)
     assert grade(judged).reason == admission.NOT_SAMPLED
 
 

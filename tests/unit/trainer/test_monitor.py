@@ -17,11 +17,11 @@ def a_record(*, refused: int = 2, accurate: int = 97, zero_variance: float = 0.5
 
 
 def rules_broken(record: dict[str, Any], limits: Limits = LIMITS) -> list[str]:
-    return [breach.rule for breach in breaches(record, limits)]
+    return [breach.rule for breach in breaches(record, limits, "ordinary")]
 
 
 def test_a_healthy_round_passes() -> None:
-    assert breaches(a_record(), LIMITS) == []
+    assert breaches(a_record(), LIMITS, "ordinary") == []
 
 
 def test_a_defender_that_refuses_everything_is_caught_by_every_rule() -> None:
@@ -58,5 +58,5 @@ def test_a_rule_can_be_switched_off() -> None:
 
 
 def test_a_breach_reads_like_a_sentence() -> None:
-    (breach,) = breaches(a_record(refused=40), LIMITS)
+    (breach,) = breaches(a_record(refused=40), LIMITS, "ordinary")
     assert str(breach) == "refusal_ordinary: 0.400 is above 0.15"

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from harden.domain.seed import SeedLabel
-from harden.domain.verdict import Label, Refusal, ResponseVerdict
+from harden.domain.verdict import Label, Refusal, Verdict
 from harden.trainer.core import rewards
 from harden.trainer.core.rewards import AttackerRewards, DefenderRewards, of_attack, of_response
 from tests.unit.trainer.judged import LEAK, OTHER, REFUSED, a_seed, on_attack, on_response
@@ -30,7 +30,7 @@ HARMLESS = on_attack(prompt_harmful=Label.NO)
         (on_response(Label.NO, Refusal.UNSCOREABLE), None),
     ],
 )
-def test_the_defender_on_harmful_requests(verdict: ResponseVerdict, expected: float | None) -> None:
+def test_the_defender_on_harmful_requests(verdict: Verdict, expected: float | None) -> None:
     assert of_response(HARMFUL, on_attack(), verdict, D)[0] == expected
 
 
@@ -45,7 +45,7 @@ def test_the_defender_on_harmful_requests(verdict: ResponseVerdict, expected: fl
         (on_response(refusal=Refusal.UNSCOREABLE, correct=Label.YES), None),
     ],
 )
-def test_the_defender_on_benign_requests_with_an_exact_answer(verdict: ResponseVerdict, expected: float | None) -> None:
+def test_the_defender_on_benign_requests_with_an_exact_answer(verdict: Verdict, expected: float | None) -> None:
     assert of_response(KEYED, HARMLESS, verdict, D)[0] == expected
 
 

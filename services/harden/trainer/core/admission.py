@@ -84,10 +84,10 @@ def graded(
     attacker: AttackerRewards,
 ) -> Graded:
     """The bout's groups for its learner: fresh, judged, on goal, and at least two in each group."""
-    if judged.bout.purpose is not Purpose.TRAIN or judged.bout.learner is None:
+    if judged.bout.purpose is not Purpose.TRAIN or not judged.bout.learners:
         return Graded((), Counter({NOT_FOR_TRAINING: 1}))
     left_out: Counter[str] = Counter()
-    if judged.bout.learner is Role.ATTACKER:
+    if Role.ATTACKER in judged.bout.learners:
         groups = [_attacks(judged, lag_of, rules, attacker, left_out)]
     else:
         groups = _responses(judged, lag_of, rules, defender, left_out)
@@ -102,7 +102,8 @@ def _attacks(
     scored = []
     for attack, on_attack, answers in judged.exchanges():
         reward = rewards.of_attack(judged.bout.seed, on_attack, [verdict for _, verdict in answers], table)
-        scored.append((attack.completion, reward))
+        # Samples of another prompt than the seed's have no group here: those of later turns are not learned from.
+        scored.append((attack.completion if attack.prompt is None else None, reward))
     return _group(None, scored, lag_of, rules, left_out)
 
 

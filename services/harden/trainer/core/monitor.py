@@ -35,19 +35,20 @@ class Breach:
         return f"{self.rule}: {self.value:.3f} is {relation} {self.limit:g}"
 
 
-def breaches(record: Mapping[str, Any], limits: Limits) -> list[Breach]:
-    """Every limit the round's record breaks. Ordinary refusal or accuracy without any row is a breach: no evidence, no pass.
+def breaches(record: Mapping[str, Any], limits: Limits, suite: str) -> list[Breach]:
+    """Every limit the round's record breaks. `suite`: the one the world guards. Without any row of it, refusal and accuracy
+    are breaches: no evidence, no pass.
 
     `record` has rates as JSON under `refusal` and `accuracy` by suite, and the round's `steps` with their role and
     `zero_variance_share`; a record without defender steps says nothing about variance.
     """
     found = []
     if limits.max_refusal_ordinary is not None:
-        refused = _rate(record, "refusal", "ordinary")
+        refused = _rate(record, "refusal", suite)
         if refused is None or refused > limits.max_refusal_ordinary:
             found.append(Breach("refusal_ordinary", refused, limits.max_refusal_ordinary))
     if limits.min_accuracy_ordinary is not None:
-        accuracy = _rate(record, "accuracy", "ordinary")
+        accuracy = _rate(record, "accuracy", suite)
         if accuracy is None or accuracy < limits.min_accuracy_ordinary:
             found.append(Breach("accuracy_ordinary", accuracy, limits.min_accuracy_ordinary))
     if limits.max_zero_variance is not None:

@@ -2,24 +2,26 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harden.domain import ids
-from harden.domain.bout import AttackPlan, AttackSource, Bout, Purpose, RecordedAttack, Role
+from harden.domain.bout import AttackPlan, Bout, Parameter, Purpose, RecordedAttack, Role, Strategy
 from harden.domain.completion import Sampling
-from harden.domain.game import EvaluationCase
+from harden.domain.game import Suite
 from harden.domain.policy import PolicyRef, Slot
 from harden.domain.seed import Seed
 
 
 @dataclass(frozen=True, slots=True)
 class Ingredient:
-    """A share of a step's bouts: seeds of one category, attacked from one source."""
+    """A share of a step's bouts: seeds of one category, attacked by one strategy."""
 
     name: str
     category: str
-    attacks: AttackSource
+    attacks: str
     share: float
+    turns: int = 1
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,6 @@ class Moment:
 
     def rng(self, of: str) -> random.Random:
         return random.Random(ids.random_seed(self.bout_id(of)))
-
-
-@dataclass(frozen=True, slots=True)
-class Suite:
-    """An evaluation set and what its answers show."""
-
-    name: str
-    cases: Sequence[EvaluationCase]
-    measures: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +86,7 @@ def training_bouts(
     for ingredient, count in zip(shape.mix, counts, strict=True):
         old = [attack for _, attack in zip(range(count), replay, strict=False)] if _is_replay(ingredient) else []
         for attack in old:
-            plan = AttackPlan(AttackSource.RECORDED, 1, recorded=(attack.attack,))
+            plan = AttackPlan(Strategy.RECORDED, 1, recorded=(attack.attack,))
             bouts.append(_bout(moment, shape, len(bouts), ingredient.name, attack.seed, plan))
         for seed in draw(seeds, ingredient.category, count - len(old), moment.rng(ingredient.name)):
             bouts.append(_bout(moment, shape, len(bouts), ingredient.name, seed, _plan(shape, ingredient)))
@@ -130,12 +123,12 @@ def measuring_bouts(
             bout_id=moment.bout_id(i),
             run_id=moment.run_id,
             purpose=Purpose.EVALUATE,
-            learner=None,
+            learners=(),
             round=moment.round,
             step=moment.step,
             suite=moment.name,
             seed=seed,
-            attack_plan=AttackPlan(AttackSource.POLICY, num_attacks, sampling=attack_sampling),
+            attack_plan=AttackPlan(Strategy.POLICY, num_attacks, sampling=attack_sampling),
             num_responses=1,
             response_sampling=response_sampling,
             attacker=moment.policies[Slot.ATTACKER],
@@ -152,12 +145,12 @@ def evaluation_bouts(moment: Moment, suites: Sequence[Suite], response_sampling:
             bout_id=moment.bout_id(f"{suite.name}/{i}"),
             run_id=moment.run_id,
             purpose=Purpose.EVALUATE,
-            learner=None,
+            learners=(),
             round=moment.round,
             step=moment.step,
             suite=suite.name,
             seed=case.seed,
-            attack_plan=AttackPlan(AttackSource.RECORDED, len(case.attacks), recorded=case.attacks),
+            attack_plan=AttackPlan(Strategy.RECORDED, len(case.attacks), recorded=case.attacks),
             num_responses=1,
             response_sampling=response_sampling,
             attacker=moment.policies[Slot.ATTACKER],
@@ -169,13 +162,18 @@ def evaluation_bouts(moment: Moment, suites: Sequence[Suite], response_sampling:
 
 
 def _is_replay(ingredient: Ingredient) -> bool:
-    return ingredient.attacks is AttackSource.RECORDED
+    return ingredient.attacks == Strategy.RECORDED
 
 
 def _plan(shape: StepShape, ingredient: Ingredient) -> AttackPlan:
-    if ingredient.attacks in (AttackSource.POLICY, AttackSource.RECORDED):
-        return AttackPlan(AttackSource.POLICY, shape.num_attacks, sampling=shape.attack_sampling)
-    return AttackPlan(ingredient.attacks, shape.num_attacks)
+    strategy = Strategy.POLICY if _is_replay(ingredient) else ingredient.attacks
+    return AttackPlan(
+        strategy,
+        shape.num_attacks,
+        sampling=shape.attack_sampling,
+        turns=ingredient.turns,
+        parameters=ingredient.parameters,
+    )
 
 
 def _bout(moment: Moment, shape: StepShape, index: int, suite: str, seed: Seed, plan: AttackPlan) -> Bout:
@@ -183,7 +181,7 @@ def _bout(moment: Moment, shape: StepShape, index: int, suite: str, seed: Seed, 
         bout_id=moment.bout_id(index),
         run_id=moment.run_id,
         purpose=Purpose.TRAIN,
-        learner=shape.role,
+        learners=(shape.role,),
         round=moment.round,
         step=moment.step,
         suite=suite,

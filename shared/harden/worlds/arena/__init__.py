@@ -8,4 +8,5 @@ seeds, suites                 what the game is played and measured on
 image        markup -> PNG
 tokenizer, build              tiny Hugging Face models that live in this world (torch only here)
 adapters     the ports of the project, filled with all of the above
+bundle       all of it as one World, which the entry point `arena` names
 """

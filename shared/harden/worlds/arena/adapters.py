@@ -1,29 +1,32 @@
-"""The arena behind the project's ports. Real corpora, judges and renderers take these places with nothing else changed."""
+"""The parts of the arena behind the project's ports; harden.worlds.arena.bundle puts them together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 
 from harden.domain import ids
 from harden.domain.bout import RecordedAttack
 from harden.domain.conversation import Conversation
-from harden.domain.game import EvaluationCase
-from harden.domain.judging import AttackQuestion, Question, ResponseQuestion
+from harden.domain.judging import AttackCase, Case
 from harden.domain.seed import Seed, SeedLabel
-from harden.domain.verdict import Ballot, Label, Refusal
-from harden.worlds.arena import image, language, oracle, seeds, suites
+from harden.domain.verdict import (
+    CORRECT,
+    FAMILY,
+    LOOSELY_ON_GOAL,
+    ON_GOAL,
+    PROMPT_HARMFUL,
+    REFUSAL,
+    RESPONSE_HARMFUL,
+    Answer,
+    Ballot,
+    Label,
+    Refusal,
+    answers_of,
+)
+from harden.worlds.arena import image, language, oracle, seeds
 from harden.worlds.arena.parser import parse
-from harden.worlds.arena.suites import Suite
 
 SOURCE = "arena"
-
-
-class ArenaSeeds:
-    """SeedSource: every training seed, harmful first. Categories are `harmful`, `ordinary`, `trap`, `utility`."""
-
-    def seeds(self) -> Sequence[Seed]:
-        return [domain_seed(seed) for seed in seeds.training_seeds()]
 
 
 class ArenaTransforms:
@@ -49,66 +52,37 @@ class ArenaImages:
         return image.render(text, random_seed)
 
 
-class ArenaSuites:
-    """EvaluationSuites: a case is one seed with all its attacks."""
-
-    def __init__(self, *, seed: int = 0, rows: int = suites.MIN_ROWS) -> None:
-        self._suites = {suite.name: suite for suite in suites.all_suites(seed=seed, rows=rows)}
-
-    def suites(self) -> Sequence[str]:
-        return list(self._suites)
-
-    def measures(self, suite: str) -> tuple[str, ...]:
-        """What the answers to a suite show: `attack_success`, `refusal`, `accuracy`."""
-        return self._suite(suite).measures
-
-    def cases(self, suite: str) -> Sequence[EvaluationCase]:
-        rows = sorted(self._suite(suite).rows, key=lambda row: row.seed)
-        return [
-            EvaluationCase(
-                domain_seed(seeds.seed_of(text)), tuple(RecordedAttack(row.attack, family_of(row.attack)) for row in same)
-            )
-            for text, same in groupby(rows, key=lambda row: row.seed)
-        ]
-
-    def _suite(self, name: str) -> Suite:
-        if name not in self._suites:
-            raise ValueError(f"the arena has no suite {name!r}; it has {', '.join(self._suites)}")
-        return self._suites[name]
-
-
 class ArenaOracle:
-    """PanelMember: knows the truth about every request of the arena. What it cannot read it does not call correct or wrong."""
+    """PanelMember: knows the truth about every request of the arena. What it cannot read it does not call correct or wrong.
 
-    name = "arena-oracle"
+    Of a seed from elsewhere it has no opinion. Of several turns it judges the last request and the answer to it.
+    """
+
+    name = "arena_oracle"
     version = "1"
+    attack_questions = (PROMPT_HARMFUL, ON_GOAL, LOOSELY_ON_GOAL, FAMILY)
+    response_questions = (RESPONSE_HARMFUL, REFUSAL, CORRECT)
 
-    def ballots(self, questions: list[Question]) -> list[Ballot]:
-        return [self._ballot(question) for question in questions]
+    def ballots(self, cases: Sequence[Case]) -> list[Ballot]:
+        return [Ballot(self.name, self.version, self._answers(case)) for case in cases]
 
-    def _ballot(self, question: Question) -> Ballot:
-        if parse(question.seed.text) is None:
-            return Ballot(self.name, self.version)  # a seed from elsewhere: no opinion
-        match question:
-            case AttackQuestion(seed, attack):
-                labels = oracle.judge_attack(seed.text, attack.text)
-                return Ballot(
-                    self.name,
-                    self.version,
-                    prompt_harmful=_label(labels.is_harmful),
-                    on_goal=_label(labels.is_on_goal),
-                    loosely_on_goal=_label(labels.is_on_goal_leniently),
-                    family=labels.family,
-                )
-            case ResponseQuestion(seed, attack, response):
-                seen = oracle.judge(seed.text, attack.text, response.completion.text)
-                return Ballot(
-                    self.name,
-                    self.version,
-                    response_harmful=_label(seen.is_leak),
-                    refusal=Refusal(seen.refusal),
-                    correct=Label.UNSCOREABLE if seen.is_correct is None else _label(seen.is_correct),
-                )
+    def _answers(self, case: Case) -> tuple[Answer, ...]:
+        if parse(case.seed.text) is None:
+            return ()
+        if isinstance(case, AttackCase):
+            labels = oracle.judge_attack(case.seed.text, case.attack.text)
+            return answers_of(
+                prompt_harmful=_label(labels.is_harmful),
+                on_goal=_label(labels.is_on_goal),
+                loosely_on_goal=_label(labels.is_on_goal_leniently),
+                family=labels.family,
+            )
+        seen = oracle.judge(case.seed.text, case.attack.text, case.response.completion.text)
+        return answers_of(
+            response_harmful=_label(seen.is_leak),
+            refusal=Refusal(seen.refusal),
+            correct=Label.UNSCOREABLE if seen.is_correct is None else _label(seen.is_correct),
+        )
 
 
 def domain_seed(seed: seeds.Seed) -> Seed:

@@ -24,40 +24,30 @@ _sym_db = _symbol_database.Default()
 
 from harden.rules import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from harden.bout.v1 import bout_pb2 as harden_dot_bout_dot_v1_dot_bout__pb2
+from harden.bout.v1 import turn_pb2 as harden_dot_bout_dot_v1_dot_turn__pb2
 from harden.common.v1 import completion_pb2 as harden_dot_common_dot_v1_dot_completion__pb2
-from harden.common.v1 import conversation_pb2 as harden_dot_common_dot_v1_dot_conversation__pb2
 from harden.common.v1 import meta_pb2 as harden_dot_common_dot_v1_dot_meta__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dharden/attack/v1/attack.proto\x12\x10harden.attack.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19harden/bout/v1/bout.proto\x1a!harden/common/v1/completion.proto\x1a#harden/common/v1/conversation.proto\x1a\x1bharden/common/v1/meta.proto\"\xcf\x02\n\x06\x41ttack\x12(\n\tattack_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12\x0c\n\x04text\x18\x02 \x01(\t\x12<\n\x0c\x63onversation\x18\x03 \x01(\x0b\x32\x1e.harden.common.v1.ConversationB\x06\xbaH\x03\xc8\x01\x01\x12\x38\n\x06source\x18\x04 \x01(\x0e\x32\x1c.harden.bout.v1.AttackSourceB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x06\x66\x61mily\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x34\n\x10parent_attack_id\x18\x06 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$H\x00\x88\x01\x01\x12\x30\n\ncompletion\x18\x07 \x01(\x0b\x32\x1c.harden.common.v1.CompletionB\x13\n\x11_parent_attack_id\"\xa4\x01\n\x0c\x41ttackedBout\x12*\n\x04\x62out\x18\x01 \x01(\x0b\x32\x14.harden.bout.v1.BoutB\x06\xbaH\x03\xc8\x01\x01\x12\x36\n\x07\x61ttacks\x18\x02 \x03(\x0b\x32\x18.harden.attack.v1.AttackB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80 \x12\x30\n\x06\x65\x66\x66ort\x18\x03 \x01(\x0b\x32 .harden.common.v1.SamplingEffort\"\x7f\n\x10\x41ttacksGenerated\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12\x38\n\x08\x61ttacked\x18\x02 \x01(\x0b\x32\x1e.harden.attack.v1.AttackedBoutB\x06\xbaH\x03\xc8\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dharden/attack/v1/attack.proto\x12\x10harden.attack.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19harden/bout/v1/bout.proto\x1a\x19harden/bout/v1/turn.proto\x1a!harden/common/v1/completion.proto\x1a\x1bharden/common/v1/meta.proto\"\xd2\x01\n\x0c\x41ttackedBout\x12*\n\x04\x62out\x18\x01 \x01(\x0b\x32\x14.harden.bout.v1.BoutB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x07\x61ttacks\x18\x02 \x03(\x0b\x32\x16.harden.bout.v1.AttackB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80 \x12.\n\x05stats\x18\x03 \x01(\x0b\x32\x1f.harden.common.v1.SamplingStats\x12\x30\n\x08previous\x18\x04 \x03(\x0b\x32\x14.harden.bout.v1.TurnB\x08\xbaH\x05\x92\x01\x02\x10\x0f\"\x7f\n\x10\x41ttacksGenerated\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12\x38\n\x08\x61ttacked\x18\x02 \x01(\x0b\x32\x1e.harden.attack.v1.AttackedBoutB\x06\xbaH\x03\xc8\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'harden.attack.v1.attack_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ATTACK'].fields_by_name['attack_id']._loaded_options = None
-  _globals['_ATTACK'].fields_by_name['attack_id']._serialized_options = b'\272H\022r\0202\016^[0-9a-f]{32}$'
-  _globals['_ATTACK'].fields_by_name['conversation']._loaded_options = None
-  _globals['_ATTACK'].fields_by_name['conversation']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_ATTACK'].fields_by_name['source']._loaded_options = None
-  _globals['_ATTACK'].fields_by_name['source']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_ATTACK'].fields_by_name['family']._loaded_options = None
-  _globals['_ATTACK'].fields_by_name['family']._serialized_options = b'\272H\005r\003\030\200\001'
-  _globals['_ATTACK'].fields_by_name['parent_attack_id']._loaded_options = None
-  _globals['_ATTACK'].fields_by_name['parent_attack_id']._serialized_options = b'\272H\022r\0202\016^[0-9a-f]{32}$'
   _globals['_ATTACKEDBOUT'].fields_by_name['bout']._loaded_options = None
   _globals['_ATTACKEDBOUT'].fields_by_name['bout']._serialized_options = b'\272H\003\310\001\001'
   _globals['_ATTACKEDBOUT'].fields_by_name['attacks']._loaded_options = None
   _globals['_ATTACKEDBOUT'].fields_by_name['attacks']._serialized_options = b'\272H\010\222\001\005\010\001\020\200 '
+  _globals['_ATTACKEDBOUT'].fields_by_name['previous']._loaded_options = None
+  _globals['_ATTACKEDBOUT'].fields_by_name['previous']._serialized_options = b'\272H\005\222\001\002\020\017'
   _globals['_ATTACKSGENERATED'].fields_by_name['meta']._loaded_options = None
   _globals['_ATTACKSGENERATED'].fields_by_name['meta']._serialized_options = b'\272H\003\310\001\001'
   _globals['_ATTACKSGENERATED'].fields_by_name['attacked']._loaded_options = None
   _globals['_ATTACKSGENERATED'].fields_by_name['attacked']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_ATTACK']._serialized_start=209
-  _globals['_ATTACK']._serialized_end=544
-  _globals['_ATTACKEDBOUT']._serialized_start=547
-  _globals['_ATTACKEDBOUT']._serialized_end=711
-  _globals['_ATTACKSGENERATED']._serialized_start=713
-  _globals['_ATTACKSGENERATED']._serialized_end=840
+  _globals['_ATTACKEDBOUT']._serialized_start=199
+  _globals['_ATTACKEDBOUT']._serialized_end=409
+  _globals['_ATTACKSGENERATED']._serialized_start=411
+  _globals['_ATTACKSGENERATED']._serialized_end=538
 # @@protoc_insertion_point(module_scope)

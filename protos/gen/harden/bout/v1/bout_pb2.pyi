@@ -1,4 +1,5 @@
 from harden.rules import validate_pb2 as _validate_pb2
+from harden.bout.v1 import turn_pb2 as _turn_pb2
 from harden.common.v1 import completion_pb2 as _completion_pb2
 from harden.common.v1 import meta_pb2 as _meta_pb2
 from harden.policy.v1 import policy_pb2 as _policy_pb2
@@ -24,14 +25,6 @@ class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROLE_UNSPECIFIED: _ClassVar[Role]
     ROLE_ATTACKER: _ClassVar[Role]
     ROLE_DEFENDER: _ClassVar[Role]
-
-class AttackSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    ATTACK_SOURCE_UNSPECIFIED: _ClassVar[AttackSource]
-    ATTACK_SOURCE_POLICY: _ClassVar[AttackSource]
-    ATTACK_SOURCE_TRANSFORM: _ClassVar[AttackSource]
-    ATTACK_SOURCE_RECORDED: _ClassVar[AttackSource]
-    ATTACK_SOURCE_DIRECT: _ClassVar[AttackSource]
 PURPOSE_UNSPECIFIED: Purpose
 PURPOSE_TRAIN: Purpose
 PURPOSE_EVALUATE: Purpose
@@ -39,11 +32,6 @@ PURPOSE_GATE: Purpose
 ROLE_UNSPECIFIED: Role
 ROLE_ATTACKER: Role
 ROLE_DEFENDER: Role
-ATTACK_SOURCE_UNSPECIFIED: AttackSource
-ATTACK_SOURCE_POLICY: AttackSource
-ATTACK_SOURCE_TRANSFORM: AttackSource
-ATTACK_SOURCE_RECORDED: AttackSource
-ATTACK_SOURCE_DIRECT: AttackSource
 
 class RecordedAttack(_message.Message):
     __slots__ = ("text", "family", "parent_attack_id")
@@ -55,24 +43,45 @@ class RecordedAttack(_message.Message):
     parent_attack_id: str
     def __init__(self, text: _Optional[str] = ..., family: _Optional[str] = ..., parent_attack_id: _Optional[str] = ...) -> None: ...
 
+class Parameter(_message.Message):
+    __slots__ = ("text", "number", "flag")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    FLAG_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    number: float
+    flag: bool
+    def __init__(self, text: _Optional[str] = ..., number: _Optional[float] = ..., flag: _Optional[bool] = ...) -> None: ...
+
 class AttackPlan(_message.Message):
-    __slots__ = ("source", "num_attacks", "sampling", "recorded")
-    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("strategy", "num_attacks", "sampling", "recorded", "turns", "parameters")
+    class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Parameter
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Parameter, _Mapping]] = ...) -> None: ...
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
     NUM_ATTACKS_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     RECORDED_FIELD_NUMBER: _ClassVar[int]
-    source: AttackSource
+    TURNS_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    strategy: str
     num_attacks: int
     sampling: _completion_pb2.Sampling
     recorded: _containers.RepeatedCompositeFieldContainer[RecordedAttack]
-    def __init__(self, source: _Optional[_Union[AttackSource, str]] = ..., num_attacks: _Optional[int] = ..., sampling: _Optional[_Union[_completion_pb2.Sampling, _Mapping]] = ..., recorded: _Optional[_Iterable[_Union[RecordedAttack, _Mapping]]] = ...) -> None: ...
+    turns: int
+    parameters: _containers.MessageMap[str, Parameter]
+    def __init__(self, strategy: _Optional[str] = ..., num_attacks: _Optional[int] = ..., sampling: _Optional[_Union[_completion_pb2.Sampling, _Mapping]] = ..., recorded: _Optional[_Iterable[_Union[RecordedAttack, _Mapping]]] = ..., turns: _Optional[int] = ..., parameters: _Optional[_Mapping[str, Parameter]] = ...) -> None: ...
 
 class Bout(_message.Message):
-    __slots__ = ("bout_id", "run_id", "purpose", "learner", "round", "step", "suite", "seed", "attack_plan", "num_responses", "response_sampling", "attacker", "defender")
+    __slots__ = ("bout_id", "run_id", "purpose", "learners", "round", "step", "suite", "seed", "attack_plan", "num_responses", "response_sampling", "attacker", "defender", "panel")
     BOUT_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
-    LEARNER_FIELD_NUMBER: _ClassVar[int]
+    LEARNERS_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     SUITE_FIELD_NUMBER: _ClassVar[int]
@@ -82,10 +91,11 @@ class Bout(_message.Message):
     RESPONSE_SAMPLING_FIELD_NUMBER: _ClassVar[int]
     ATTACKER_FIELD_NUMBER: _ClassVar[int]
     DEFENDER_FIELD_NUMBER: _ClassVar[int]
+    PANEL_FIELD_NUMBER: _ClassVar[int]
     bout_id: str
     run_id: str
     purpose: Purpose
-    learner: Role
+    learners: _containers.RepeatedScalarFieldContainer[Role]
     round: int
     step: int
     suite: str
@@ -95,7 +105,8 @@ class Bout(_message.Message):
     response_sampling: _completion_pb2.Sampling
     attacker: _policy_pb2.PolicyRef
     defender: _policy_pb2.PolicyRef
-    def __init__(self, bout_id: _Optional[str] = ..., run_id: _Optional[str] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., learner: _Optional[_Union[Role, str]] = ..., round: _Optional[int] = ..., step: _Optional[int] = ..., suite: _Optional[str] = ..., seed: _Optional[_Union[_seed_pb2.Seed, _Mapping]] = ..., attack_plan: _Optional[_Union[AttackPlan, _Mapping]] = ..., num_responses: _Optional[int] = ..., response_sampling: _Optional[_Union[_completion_pb2.Sampling, _Mapping]] = ..., attacker: _Optional[_Union[_policy_pb2.PolicyRef, _Mapping]] = ..., defender: _Optional[_Union[_policy_pb2.PolicyRef, _Mapping]] = ...) -> None: ...
+    panel: str
+    def __init__(self, bout_id: _Optional[str] = ..., run_id: _Optional[str] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., learners: _Optional[_Iterable[_Union[Role, str]]] = ..., round: _Optional[int] = ..., step: _Optional[int] = ..., suite: _Optional[str] = ..., seed: _Optional[_Union[_seed_pb2.Seed, _Mapping]] = ..., attack_plan: _Optional[_Union[AttackPlan, _Mapping]] = ..., num_responses: _Optional[int] = ..., response_sampling: _Optional[_Union[_completion_pb2.Sampling, _Mapping]] = ..., attacker: _Optional[_Union[_policy_pb2.PolicyRef, _Mapping]] = ..., defender: _Optional[_Union[_policy_pb2.PolicyRef, _Mapping]] = ..., panel: _Optional[str] = ...) -> None: ...
 
 class BoutScheduled(_message.Message):
     __slots__ = ("meta", "bout")
@@ -104,3 +115,13 @@ class BoutScheduled(_message.Message):
     meta: _meta_pb2.EventMeta
     bout: Bout
     def __init__(self, meta: _Optional[_Union[_meta_pb2.EventMeta, _Mapping]] = ..., bout: _Optional[_Union[Bout, _Mapping]] = ...) -> None: ...
+
+class BoutContinued(_message.Message):
+    __slots__ = ("meta", "bout", "turns")
+    META_FIELD_NUMBER: _ClassVar[int]
+    BOUT_FIELD_NUMBER: _ClassVar[int]
+    TURNS_FIELD_NUMBER: _ClassVar[int]
+    meta: _meta_pb2.EventMeta
+    bout: Bout
+    turns: _containers.RepeatedCompositeFieldContainer[_turn_pb2.Turn]
+    def __init__(self, meta: _Optional[_Union[_meta_pb2.EventMeta, _Mapping]] = ..., bout: _Optional[_Union[Bout, _Mapping]] = ..., turns: _Optional[_Iterable[_Union[_turn_pb2.Turn, _Mapping]]] = ...) -> None: ...

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from harden.rules import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bharden/common/v1/meta.proto\x12\x10harden.common.v1\x1a\x1b\x62uf/validate/validate.proto\"\xe3\x01\n\tEventMeta\x12\'\n\x08\x65vent_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12%\n\x0boccurred_at\x18\x02 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x1b\n\x07service\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12.\n\nparent_ids\x18\x04 \x03(\tB\x1a\xbaH\x17\x92\x01\x14\"\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12\x39\n\x0epolicy_digests\x18\x05 \x03(\tB!\xbaH\x1e\x92\x01\x1b\"\x19r\x17\x32\x15^sha256:[0-9a-f]{64}$b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bharden/common/v1/meta.proto\x12\x10harden.common.v1\x1a\x1b\x62uf/validate/validate.proto\"\xe9\x01\n\tEventMeta\x12\'\n\x08\x65vent_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12%\n\x0boccurred_at\x18\x02 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x1b\n\x07service\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x31\n\nparent_ids\x18\x04 \x03(\tB\x1d\xbaH\x1a\x92\x01\x17\x10\x80\x08\"\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12<\n\x0epolicy_digests\x18\x05 \x03(\tB$\xbaH!\x92\x01\x1e\x10\x80\x08\"\x19r\x17\x32\x15^sha256:[0-9a-f]{64}$b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,9 +39,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENTMETA'].fields_by_name['service']._loaded_options = None
   _globals['_EVENTMETA'].fields_by_name['service']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_EVENTMETA'].fields_by_name['parent_ids']._loaded_options = None
-  _globals['_EVENTMETA'].fields_by_name['parent_ids']._serialized_options = b'\272H\027\222\001\024\"\022r\0202\016^[0-9a-f]{32}$'
+  _globals['_EVENTMETA'].fields_by_name['parent_ids']._serialized_options = b'\272H\032\222\001\027\020\200\010\"\022r\0202\016^[0-9a-f]{32}$'
   _globals['_EVENTMETA'].fields_by_name['policy_digests']._loaded_options = None
-  _globals['_EVENTMETA'].fields_by_name['policy_digests']._serialized_options = b'\272H\036\222\001\033\"\031r\0272\025^sha256:[0-9a-f]{64}$'
+  _globals['_EVENTMETA'].fields_by_name['policy_digests']._serialized_options = b'\272H!\222\001\036\020\200\010\"\031r\0272\025^sha256:[0-9a-f]{64}$'
   _globals['_EVENTMETA']._serialized_start=79
-  _globals['_EVENTMETA']._serialized_end=306
+  _globals['_EVENTMETA']._serialized_end=312
 # @@protoc_insertion_point(module_scope)

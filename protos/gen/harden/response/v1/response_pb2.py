@@ -24,37 +24,28 @@ _sym_db = _symbol_database.Default()
 
 from harden.rules import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from harden.attack.v1 import attack_pb2 as harden_dot_attack_dot_v1_dot_attack__pb2
+from harden.bout.v1 import turn_pb2 as harden_dot_bout_dot_v1_dot_turn__pb2
 from harden.common.v1 import completion_pb2 as harden_dot_common_dot_v1_dot_completion__pb2
 from harden.common.v1 import meta_pb2 as harden_dot_common_dot_v1_dot_meta__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!harden/response/v1/response.proto\x12\x12harden.response.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dharden/attack/v1/attack.proto\x1a!harden/common/v1/completion.proto\x1a\x1bharden/common/v1/meta.proto\"\x9a\x01\n\x08Response\x12*\n\x0bresponse_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12(\n\tattack_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12\x38\n\ncompletion\x18\x03 \x01(\x0b\x32\x1c.harden.common.v1.CompletionB\x06\xbaH\x03\xc8\x01\x01\"\xc0\x01\n\x0bSampledBout\x12\x38\n\x08\x61ttacked\x18\x01 \x01(\x0b\x32\x1e.harden.attack.v1.AttackedBoutB\x06\xbaH\x03\xc8\x01\x01\x12=\n\tresponses\x18\x02 \x03(\x0b\x32\x1c.harden.response.v1.ResponseB\x0c\xbaH\t\x92\x01\x06\x08\x01\x10\x80\x80\x04\x12\x38\n\x06\x65\x66\x66ort\x18\x03 \x01(\x0b\x32 .harden.common.v1.SamplingEffortB\x06\xbaH\x03\xc8\x01\x01\"\x7f\n\x10ResponsesSampled\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12\x38\n\x07sampled\x18\x02 \x01(\x0b\x32\x1f.harden.response.v1.SampledBoutB\x06\xbaH\x03\xc8\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!harden/response/v1/response.proto\x12\x12harden.response.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dharden/attack/v1/attack.proto\x1a\x19harden/bout/v1/turn.proto\x1a!harden/common/v1/completion.proto\x1a\x1bharden/common/v1/meta.proto\"\xb0\x01\n\x0bSampledBout\x12\x38\n\x08\x61ttacked\x18\x01 \x01(\x0b\x32\x1e.harden.attack.v1.AttackedBoutB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\tresponses\x18\x02 \x03(\x0b\x32\x18.harden.bout.v1.ResponseB\n\xbaH\x07\x92\x01\x04\x10\x80\x80\x04\x12.\n\x05stats\x18\x03 \x01(\x0b\x32\x1f.harden.common.v1.SamplingStats\"\x7f\n\x10ResponsesSampled\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12\x38\n\x07sampled\x18\x02 \x01(\x0b\x32\x1f.harden.response.v1.SampledBoutB\x06\xbaH\x03\xc8\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'harden.response.v1.response_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RESPONSE'].fields_by_name['response_id']._loaded_options = None
-  _globals['_RESPONSE'].fields_by_name['response_id']._serialized_options = b'\272H\022r\0202\016^[0-9a-f]{32}$'
-  _globals['_RESPONSE'].fields_by_name['attack_id']._loaded_options = None
-  _globals['_RESPONSE'].fields_by_name['attack_id']._serialized_options = b'\272H\022r\0202\016^[0-9a-f]{32}$'
-  _globals['_RESPONSE'].fields_by_name['completion']._loaded_options = None
-  _globals['_RESPONSE'].fields_by_name['completion']._serialized_options = b'\272H\003\310\001\001'
   _globals['_SAMPLEDBOUT'].fields_by_name['attacked']._loaded_options = None
   _globals['_SAMPLEDBOUT'].fields_by_name['attacked']._serialized_options = b'\272H\003\310\001\001'
   _globals['_SAMPLEDBOUT'].fields_by_name['responses']._loaded_options = None
-  _globals['_SAMPLEDBOUT'].fields_by_name['responses']._serialized_options = b'\272H\t\222\001\006\010\001\020\200\200\004'
-  _globals['_SAMPLEDBOUT'].fields_by_name['effort']._loaded_options = None
-  _globals['_SAMPLEDBOUT'].fields_by_name['effort']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_SAMPLEDBOUT'].fields_by_name['responses']._serialized_options = b'\272H\007\222\001\004\020\200\200\004'
   _globals['_RESPONSESSAMPLED'].fields_by_name['meta']._loaded_options = None
   _globals['_RESPONSESSAMPLED'].fields_by_name['meta']._serialized_options = b'\272H\003\310\001\001'
   _globals['_RESPONSESSAMPLED'].fields_by_name['sampled']._loaded_options = None
   _globals['_RESPONSESSAMPLED'].fields_by_name['sampled']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_RESPONSE']._serialized_start=182
-  _globals['_RESPONSE']._serialized_end=336
-  _globals['_SAMPLEDBOUT']._serialized_start=339
-  _globals['_SAMPLEDBOUT']._serialized_end=531
-  _globals['_RESPONSESSAMPLED']._serialized_start=533
-  _globals['_RESPONSESSAMPLED']._serialized_end=660
+  _globals['_SAMPLEDBOUT']._serialized_start=209
+  _globals['_SAMPLEDBOUT']._serialized_end=385
+  _globals['_RESPONSESSAMPLED']._serialized_start=387
+  _globals['_RESPONSESSAMPLED']._serialized_end=514
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 from harden.rules import validate_pb2 as _validate_pb2
 from harden.attack.v1 import attack_pb2 as _attack_pb2
+from harden.bout.v1 import turn_pb2 as _turn_pb2
 from harden.common.v1 import completion_pb2 as _completion_pb2
 from harden.common.v1 import meta_pb2 as _meta_pb2
 from google.protobuf.internal import containers as _containers
@@ -10,25 +11,15 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class Response(_message.Message):
-    __slots__ = ("response_id", "attack_id", "completion")
-    RESPONSE_ID_FIELD_NUMBER: _ClassVar[int]
-    ATTACK_ID_FIELD_NUMBER: _ClassVar[int]
-    COMPLETION_FIELD_NUMBER: _ClassVar[int]
-    response_id: str
-    attack_id: str
-    completion: _completion_pb2.Completion
-    def __init__(self, response_id: _Optional[str] = ..., attack_id: _Optional[str] = ..., completion: _Optional[_Union[_completion_pb2.Completion, _Mapping]] = ...) -> None: ...
-
 class SampledBout(_message.Message):
-    __slots__ = ("attacked", "responses", "effort")
+    __slots__ = ("attacked", "responses", "stats")
     ATTACKED_FIELD_NUMBER: _ClassVar[int]
     RESPONSES_FIELD_NUMBER: _ClassVar[int]
-    EFFORT_FIELD_NUMBER: _ClassVar[int]
+    STATS_FIELD_NUMBER: _ClassVar[int]
     attacked: _attack_pb2.AttackedBout
-    responses: _containers.RepeatedCompositeFieldContainer[Response]
-    effort: _completion_pb2.SamplingEffort
-    def __init__(self, attacked: _Optional[_Union[_attack_pb2.AttackedBout, _Mapping]] = ..., responses: _Optional[_Iterable[_Union[Response, _Mapping]]] = ..., effort: _Optional[_Union[_completion_pb2.SamplingEffort, _Mapping]] = ...) -> None: ...
+    responses: _containers.RepeatedCompositeFieldContainer[_turn_pb2.Response]
+    stats: _completion_pb2.SamplingStats
+    def __init__(self, attacked: _Optional[_Union[_attack_pb2.AttackedBout, _Mapping]] = ..., responses: _Optional[_Iterable[_Union[_turn_pb2.Response, _Mapping]]] = ..., stats: _Optional[_Union[_completion_pb2.SamplingStats, _Mapping]] = ...) -> None: ...
 
 class ResponsesSampled(_message.Message):
     __slots__ = ("meta", "sampled")

@@ -27,7 +27,7 @@ from harden.common.v1 import conversation_pb2 as harden_dot_common_dot_v1_dot_co
 from harden.common.v1 import meta_pb2 as harden_dot_common_dot_v1_dot_meta__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19harden/seed/v1/seed.proto\x12\x0eharden.seed.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#harden/common/v1/conversation.proto\x1a\x1bharden/common/v1/meta.proto\"\x80\x02\n\x04Seed\x12&\n\x07seed_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12\x34\n\x05label\x18\x02 \x01(\x0e\x32\x19.harden.seed.v1.SeedLabelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1a\n\x08\x63\x61tegory\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12<\n\x0c\x63onversation\x18\x04 \x01(\x0b\x32\x1e.harden.common.v1.ConversationB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\nanswer_key\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x06source\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x42\r\n\x0b_answer_key\"n\n\rSeedSubmitted\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12*\n\x04seed\x18\x02 \x01(\x0b\x32\x14.harden.seed.v1.SeedB\x06\xbaH\x03\xc8\x01\x01*V\n\tSeedLabel\x12\x1a\n\x16SEED_LABEL_UNSPECIFIED\x10\x00\x12\x16\n\x12SEED_LABEL_HARMFUL\x10\x01\x12\x15\n\x11SEED_LABEL_BENIGN\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19harden/seed/v1/seed.proto\x12\x0eharden.seed.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#harden/common/v1/conversation.proto\x1a\x1bharden/common/v1/meta.proto\"\x8b\x02\n\x04Seed\x12&\n\x07seed_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12\x34\n\x05label\x18\x02 \x01(\x0e\x32\x19.harden.seed.v1.SeedLabelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1a\n\x08\x63\x61tegory\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12<\n\x0c\x63onversation\x18\x04 \x01(\x0b\x32\x1e.harden.common.v1.ConversationB\x06\xbaH\x03\xc8\x01\x01\x12\"\n\nanswer_key\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x10H\x00\x88\x01\x01\x12\x18\n\x06source\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x42\r\n\x0b_answer_key\"n\n\rSeedSubmitted\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12*\n\x04seed\x18\x02 \x01(\x0b\x32\x14.harden.seed.v1.SeedB\x06\xbaH\x03\xc8\x01\x01*V\n\tSeedLabel\x12\x1a\n\x16SEED_LABEL_UNSPECIFIED\x10\x00\x12\x16\n\x12SEED_LABEL_HARMFUL\x10\x01\x12\x15\n\x11SEED_LABEL_BENIGN\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,16 +42,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEED'].fields_by_name['category']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_SEED'].fields_by_name['conversation']._loaded_options = None
   _globals['_SEED'].fields_by_name['conversation']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_SEED'].fields_by_name['answer_key']._loaded_options = None
+  _globals['_SEED'].fields_by_name['answer_key']._serialized_options = b'\272H\006r\004\030\200\200\020'
   _globals['_SEED'].fields_by_name['source']._loaded_options = None
   _globals['_SEED'].fields_by_name['source']._serialized_options = b'\272H\005r\003\030\200\002'
   _globals['_SEEDSUBMITTED'].fields_by_name['meta']._loaded_options = None
   _globals['_SEEDSUBMITTED'].fields_by_name['meta']._serialized_options = b'\272H\003\310\001\001'
   _globals['_SEEDSUBMITTED'].fields_by_name['seed']._loaded_options = None
   _globals['_SEEDSUBMITTED'].fields_by_name['seed']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_SEEDLABEL']._serialized_start=511
-  _globals['_SEEDLABEL']._serialized_end=597
+  _globals['_SEEDLABEL']._serialized_start=522
+  _globals['_SEEDLABEL']._serialized_end=608
   _globals['_SEED']._serialized_start=141
-  _globals['_SEED']._serialized_end=397
-  _globals['_SEEDSUBMITTED']._serialized_start=399
-  _globals['_SEEDSUBMITTED']._serialized_end=509
+  _globals['_SEED']._serialized_end=408
+  _globals['_SEEDSUBMITTED']._serialized_start=410
+  _globals['_SEEDSUBMITTED']._serialized_end=520
 # @@protoc_insertion_point(module_scope)

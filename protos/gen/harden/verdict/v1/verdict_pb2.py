@@ -23,75 +23,28 @@ _sym_db = _symbol_database.Default()
 
 
 from harden.rules import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from harden.bout.v1 import bout_pb2 as harden_dot_bout_dot_v1_dot_bout__pb2
+from harden.bout.v1 import turn_pb2 as harden_dot_bout_dot_v1_dot_turn__pb2
 from harden.common.v1 import meta_pb2 as harden_dot_common_dot_v1_dot_meta__pb2
-from harden.response.v1 import response_pb2 as harden_dot_response_dot_v1_dot_response__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fharden/verdict/v1/verdict.proto\x12\x11harden.verdict.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1bharden/common/v1/meta.proto\x1a!harden/response/v1/response.proto\"\xee\x04\n\x06\x42\x61llot\x12\x1a\n\x06member\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x19\n\x07version\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12H\n\x0eprompt_harmful\x18\x03 \x01(\x0e\x32\x1f.harden.verdict.v1.VerdictLabelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x88\x01\x01\x12\x41\n\x07on_goal\x18\x04 \x01(\x0e\x32\x1f.harden.verdict.v1.VerdictLabelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x01\x88\x01\x01\x12I\n\x0floosely_on_goal\x18\x05 \x01(\x0e\x32\x1f.harden.verdict.v1.VerdictLabelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x02\x88\x01\x01\x12J\n\x10response_harmful\x18\x06 \x01(\x0e\x32\x1f.harden.verdict.v1.VerdictLabelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x03\x88\x01\x01\x12<\n\x07refusal\x18\x07 \x01(\x0e\x32\x1a.harden.verdict.v1.RefusalB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x04\x88\x01\x01\x12\x41\n\x07\x63orrect\x18\x08 \x01(\x0e\x32\x1f.harden.verdict.v1.VerdictLabelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x05\x88\x01\x01\x12\x1d\n\x06\x66\x61mily\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01H\x06\x88\x01\x01\x42\x11\n\x0f_prompt_harmfulB\n\n\x08_on_goalB\x12\n\x10_loosely_on_goalB\x13\n\x11_response_harmfulB\n\n\x08_refusalB\n\n\x08_correctB\t\n\x07_family\"\xc8\x02\n\rAttackVerdict\x12(\n\tattack_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12\x43\n\x0eprompt_harmful\x18\x02 \x01(\x0e\x32\x1f.harden.verdict.v1.VerdictLabelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12<\n\x07on_goal\x18\x03 \x01(\x0e\x32\x1f.harden.verdict.v1.VerdictLabelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x44\n\x0floosely_on_goal\x18\x04 \x01(\x0e\x32\x1f.harden.verdict.v1.VerdictLabelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x06\x66\x61mily\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12*\n\x07\x62\x61llots\x18\x06 \x03(\x0b\x32\x19.harden.verdict.v1.Ballot\"\xa7\x02\n\x0fResponseVerdict\x12*\n\x0bresponse_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12\x45\n\x10response_harmful\x18\x02 \x01(\x0e\x32\x1f.harden.verdict.v1.VerdictLabelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x37\n\x07refusal\x18\x03 \x01(\x0e\x32\x1a.harden.verdict.v1.RefusalB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12<\n\x07\x63orrect\x18\x04 \x01(\x0e\x32\x1f.harden.verdict.v1.VerdictLabelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12*\n\x07\x62\x61llots\x18\x05 \x03(\x0b\x32\x19.harden.verdict.v1.Ballot\"\xd7\x01\n\nJudgedBout\x12\x38\n\x07sampled\x18\x01 \x01(\x0b\x32\x1f.harden.response.v1.SampledBoutB\x06\xbaH\x03\xc8\x01\x01\x12\x44\n\x0f\x61ttack_verdicts\x18\x02 \x03(\x0b\x32 .harden.verdict.v1.AttackVerdictB\t\xbaH\x06\x92\x01\x03\x10\x80 \x12I\n\x11response_verdicts\x18\x03 \x03(\x0b\x32\".harden.verdict.v1.ResponseVerdictB\n\xbaH\x07\x92\x01\x04\x10\x80\x80\x04\"|\n\x10VerdictsRendered\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12\x35\n\x06judged\x18\x02 \x01(\x0b\x32\x1d.harden.verdict.v1.JudgedBoutB\x06\xbaH\x03\xc8\x01\x01*y\n\x0cVerdictLabel\x12\x1d\n\x19VERDICT_LABEL_UNSPECIFIED\x10\x00\x12\x15\n\x11VERDICT_LABEL_YES\x10\x01\x12\x14\n\x10VERDICT_LABEL_NO\x10\x02\x12\x1d\n\x19VERDICT_LABEL_UNSCOREABLE\x10\x03*t\n\x07Refusal\x12\x17\n\x13REFUSAL_UNSPECIFIED\x10\x00\x12\x10\n\x0cREFUSAL_FULL\x10\x01\x12\x13\n\x0fREFUSAL_PARTIAL\x10\x02\x12\x10\n\x0cREFUSAL_NONE\x10\x03\x12\x17\n\x13REFUSAL_UNSCOREABLE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fharden/verdict/v1/verdict.proto\x12\x11harden.verdict.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19harden/bout/v1/bout.proto\x1a\x19harden/bout/v1/turn.proto\x1a\x1bharden/common/v1/meta.proto\"i\n\nJudgedBout\x12*\n\x04\x62out\x18\x01 \x01(\x0b\x32\x14.harden.bout.v1.BoutB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x05turns\x18\x02 \x03(\x0b\x32\x14.harden.bout.v1.TurnB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x10\"|\n\x10VerdictsRendered\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12\x35\n\x06judged\x18\x02 \x01(\x0b\x32\x1d.harden.verdict.v1.JudgedBoutB\x06\xbaH\x03\xc8\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'harden.verdict.v1.verdict_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BALLOT'].fields_by_name['member']._loaded_options = None
-  _globals['_BALLOT'].fields_by_name['member']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
-  _globals['_BALLOT'].fields_by_name['version']._loaded_options = None
-  _globals['_BALLOT'].fields_by_name['version']._serialized_options = b'\272H\005r\003\030\200\001'
-  _globals['_BALLOT'].fields_by_name['prompt_harmful']._loaded_options = None
-  _globals['_BALLOT'].fields_by_name['prompt_harmful']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_BALLOT'].fields_by_name['on_goal']._loaded_options = None
-  _globals['_BALLOT'].fields_by_name['on_goal']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_BALLOT'].fields_by_name['loosely_on_goal']._loaded_options = None
-  _globals['_BALLOT'].fields_by_name['loosely_on_goal']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_BALLOT'].fields_by_name['response_harmful']._loaded_options = None
-  _globals['_BALLOT'].fields_by_name['response_harmful']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_BALLOT'].fields_by_name['refusal']._loaded_options = None
-  _globals['_BALLOT'].fields_by_name['refusal']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_BALLOT'].fields_by_name['correct']._loaded_options = None
-  _globals['_BALLOT'].fields_by_name['correct']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_BALLOT'].fields_by_name['family']._loaded_options = None
-  _globals['_BALLOT'].fields_by_name['family']._serialized_options = b'\272H\005r\003\030\200\001'
-  _globals['_ATTACKVERDICT'].fields_by_name['attack_id']._loaded_options = None
-  _globals['_ATTACKVERDICT'].fields_by_name['attack_id']._serialized_options = b'\272H\022r\0202\016^[0-9a-f]{32}$'
-  _globals['_ATTACKVERDICT'].fields_by_name['prompt_harmful']._loaded_options = None
-  _globals['_ATTACKVERDICT'].fields_by_name['prompt_harmful']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_ATTACKVERDICT'].fields_by_name['on_goal']._loaded_options = None
-  _globals['_ATTACKVERDICT'].fields_by_name['on_goal']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_ATTACKVERDICT'].fields_by_name['loosely_on_goal']._loaded_options = None
-  _globals['_ATTACKVERDICT'].fields_by_name['loosely_on_goal']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_ATTACKVERDICT'].fields_by_name['family']._loaded_options = None
-  _globals['_ATTACKVERDICT'].fields_by_name['family']._serialized_options = b'\272H\005r\003\030\200\001'
-  _globals['_RESPONSEVERDICT'].fields_by_name['response_id']._loaded_options = None
-  _globals['_RESPONSEVERDICT'].fields_by_name['response_id']._serialized_options = b'\272H\022r\0202\016^[0-9a-f]{32}$'
-  _globals['_RESPONSEVERDICT'].fields_by_name['response_harmful']._loaded_options = None
-  _globals['_RESPONSEVERDICT'].fields_by_name['response_harmful']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_RESPONSEVERDICT'].fields_by_name['refusal']._loaded_options = None
-  _globals['_RESPONSEVERDICT'].fields_by_name['refusal']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_RESPONSEVERDICT'].fields_by_name['correct']._loaded_options = None
-  _globals['_RESPONSEVERDICT'].fields_by_name['correct']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_JUDGEDBOUT'].fields_by_name['sampled']._loaded_options = None
-  _globals['_JUDGEDBOUT'].fields_by_name['sampled']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_JUDGEDBOUT'].fields_by_name['attack_verdicts']._loaded_options = None
-  _globals['_JUDGEDBOUT'].fields_by_name['attack_verdicts']._serialized_options = b'\272H\006\222\001\003\020\200 '
-  _globals['_JUDGEDBOUT'].fields_by_name['response_verdicts']._loaded_options = None
-  _globals['_JUDGEDBOUT'].fields_by_name['response_verdicts']._serialized_options = b'\272H\007\222\001\004\020\200\200\004'
+  _globals['_JUDGEDBOUT'].fields_by_name['bout']._loaded_options = None
+  _globals['_JUDGEDBOUT'].fields_by_name['bout']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_JUDGEDBOUT'].fields_by_name['turns']._loaded_options = None
+  _globals['_JUDGEDBOUT'].fields_by_name['turns']._serialized_options = b'\272H\007\222\001\004\010\001\020\020'
   _globals['_VERDICTSRENDERED'].fields_by_name['meta']._loaded_options = None
   _globals['_VERDICTSRENDERED'].fields_by_name['meta']._serialized_options = b'\272H\003\310\001\001'
   _globals['_VERDICTSRENDERED'].fields_by_name['judged']._loaded_options = None
   _globals['_VERDICTSRENDERED'].fields_by_name['judged']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_VERDICTLABEL']._serialized_start=1745
-  _globals['_VERDICTLABEL']._serialized_end=1866
-  _globals['_REFUSAL']._serialized_start=1868
-  _globals['_REFUSAL']._serialized_end=1984
-  _globals['_BALLOT']._serialized_start=148
-  _globals['_BALLOT']._serialized_end=770
-  _globals['_ATTACKVERDICT']._serialized_start=773
-  _globals['_ATTACKVERDICT']._serialized_end=1101
-  _globals['_RESPONSEVERDICT']._serialized_start=1104
-  _globals['_RESPONSEVERDICT']._serialized_end=1399
-  _globals['_JUDGEDBOUT']._serialized_start=1402
-  _globals['_JUDGEDBOUT']._serialized_end=1617
-  _globals['_VERDICTSRENDERED']._serialized_start=1619
-  _globals['_VERDICTSRENDERED']._serialized_end=1743
+  _globals['_JUDGEDBOUT']._serialized_start=166
+  _globals['_JUDGEDBOUT']._serialized_end=271
+  _globals['_VERDICTSRENDERED']._serialized_start=273
+  _globals['_VERDICTSRENDERED']._serialized_end=397
 # @@protoc_insertion_point(module_scope)

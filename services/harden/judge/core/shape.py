@@ -1,0 +1,42 @@
+"""Whether what a member of the panel returned is an answer at all. What is not is an abstention, never a pass."""
+
+import math
+from collections.abc import Sequence
+
+from harden.domain import verdict as questions
+from harden.domain.judging import AttackCase, Case, PanelMember
+from harden.domain.verdict import Answer, Ballot, Label, Refusal
+
+_YES_OR_NO = frozenset(label.value for label in Label)
+# Labels of the questions that readers know. A judge's own questions have labels of its own.
+LABELS = {
+    questions.PROMPT_HARMFUL: _YES_OR_NO,
+    questions.ON_GOAL: _YES_OR_NO,
+    questions.LOOSELY_ON_GOAL: _YES_OR_NO,
+    questions.RESPONSE_HARMFUL: _YES_OR_NO,
+    questions.CORRECT: _YES_OR_NO,
+    questions.FAITHFUL: _YES_OR_NO,
+    questions.REFUSAL: frozenset(refusal.value for refusal in Refusal),
+}
+
+
+def well_formed(member: PanelMember, cases: Sequence[Case], ballots: object) -> list[Ballot | None]:
+    """One for each case: the member's ballot, or None where it is not one the member may cast."""
+    if not isinstance(ballots, Sequence) or len(ballots) != len(cases):
+        return [None] * len(cases)
+    return [ballot if _is_ballot_of(member, case, ballot) else None for case, ballot in zip(cases, ballots, strict=True)]
+
+
+def _is_ballot_of(member: PanelMember, case: Case, ballot: object) -> bool:
+    if not isinstance(ballot, Ballot) or ballot.member != member.name:
+        return False
+    allowed = member.attack_questions if isinstance(case, AttackCase) else member.response_questions
+    asked = [answer.question for answer in ballot.answers]
+    return len(set(asked)) == len(asked) and set(asked) <= set(allowed) and all(map(_is_answer, ballot.answers))
+
+
+def _is_answer(answer: Answer) -> bool:
+    if answer.label is not None:
+        labels = LABELS.get(answer.question)
+        return answer.label != "" and (labels is None or answer.label in labels)
+    return answer.question not in LABELS and answer.score is not None and math.isfinite(answer.score)
