@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harden.bus.ports import Place
+from harden.bus.ports import Partition
 from harden.domain.bout import Role
 from harden.trainer.checkpoint import Checkpoints, Part
 from harden.trainer.core.ledger import Ledger
@@ -45,11 +45,11 @@ class Game:
     def remember_defender(self, name: str, stamp: str) -> None:
         self.saved[name] = SavedWeights(stamp, self.sides[DEFENDER].learner.save_state())
 
-    def save(self, checkpoints: Checkpoints, offsets: Mapping[Place, int]) -> None:
+    def save(self, checkpoints: Checkpoints, offsets: Mapping[Partition, int]) -> None:
         state: dict[str, Any] = {
             "run_id": self.run_id,
             "position": self.position,
-            "offsets": [[place.topic, place.partition, offset] for place, offset in offsets.items()],
+            "offsets": [[partition.topic, partition.number, offset] for partition, offset in offsets.items()],
             "sides": {role.value: side.to_json() for role, side in self.sides.items()},
             "pool": self.pool.to_json(),
             "records": self.records.rounds,
@@ -64,7 +64,7 @@ class Game:
         parts |= {name: Part(weights.stamp, weights.read) for name, weights in self.saved.items()}
         checkpoints.save(state, parts)
 
-    def restore(self, checkpoints: Checkpoints) -> dict[Place, int] | None:
+    def restore(self, checkpoints: Checkpoints) -> dict[Partition, int] | None:
         """Puts everything back as the newest checkpoint has it; returns its offsets, None where there is no checkpoint."""
         newest = checkpoints.newest()
         if newest is None:
@@ -82,4 +82,4 @@ class Game:
         self.good_round = state["good_round"]
         self.saved = {name: SavedWeights(stamp, (directory / name).read_bytes()) for name, stamp in state["saved"].items()}
         self.play_seconds = state["play_seconds"]
-        return {Place(topic, partition): offset for topic, partition, offset in state["offsets"]}
+        return {Partition(topic, number): offset for topic, number, offset in state["offsets"]}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harden import codec
-from harden.bus.ports import Bus, Incoming, Outgoing, Place
+from harden.bus.ports import Bus, Incoming, Outgoing, Partition
 from harden.domain import ids
 from harden.domain.bout import Bout
 from harden.domain.errors import PoisonError
@@ -29,19 +29,19 @@ class DeadBout:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    place: Place
+    partition: Partition
     offset: int
     what: JudgedBout | DeadBout | PolicyServed | PolicyRefused
 
 
 class Ring:
-    def __init__(self, bus: Bus, *, run_id: str, start: Mapping[Place, int] | None, now: Callable[[], float]) -> None:
+    def __init__(self, bus: Bus, *, run_id: str, start: Mapping[Partition, int] | None, now: Callable[[], float]) -> None:
         """Fences every older trainer of the same run. `start` are the offsets of a checkpoint, None for a new run."""
         self._producer = bus.exclusive_producer(client_id=SERVICE, exclusive_name=f"{SERVICE}.{run_id}")
         self._reader = bus.log_reader([VERDICTS.name, SERVED.name, *_DEAD], client_id=SERVICE, start=start)
         self._now = now
         # Offsets of messages polled but not yet used: a checkpoint must not pass them.
-        self._unused: dict[Place, set[int]] = {}
+        self._unused: dict[Partition, set[int]] = {}
 
     def schedule(self, bouts: Sequence[Bout]) -> None:
         """All of the bouts or none. Raises FencedError once another trainer has taken over the run."""
@@ -55,22 +55,23 @@ class Ring:
         """What came in. Verdicts stay unused until `used` is called for them; the rest has no effect worth a second reading."""
         arrivals = []
         for message in self._reader.poll(timeout_s, MAX_RECORDS):
-            place = Place(message.topic, message.partition)
+            partition = Partition(message.topic, message.partition)
             what = self._read(message)
             if what is None:
                 continue
             if isinstance(what, JudgedBout):
-                self._unused.setdefault(place, set()).add(message.offset)
-            arrivals.append(Arrival(place, message.offset, what))
+                self._unused.setdefault(partition, set()).add(message.offset)
+            arrivals.append(Arrival(partition, message.offset, what))
         return arrivals
 
     def used(self, arrival: Arrival) -> None:
-        self._unused.get(arrival.place, set()).discard(arrival.offset)
+        self._unused.get(arrival.partition, set()).discard(arrival.offset)
 
-    def offsets(self) -> dict[Place, int]:
+    def offsets(self) -> dict[Partition, int]:
         """Where a restarted trainer must begin to read: nothing unused lies before it."""
         return {
-            place: min([next_offset, *self._unused.get(place, ())]) for place, next_offset in self._reader.position().items()
+            partition: min([next_offset, *self._unused.get(partition, ())])
+            for partition, next_offset in self._reader.position().items()
         }
 
     def close(self) -> None:

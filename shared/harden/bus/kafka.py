@@ -1,4 +1,4 @@
-"""Apache Kafka behind the bus port, through kafka-python. The only place that knows the client.
+"""Apache Kafka behind the bus port, through kafka-python. The only module that knows the client.
 
 kafka-python runs an I/O thread per client: heartbeats go on between polls, and rebalance listeners run on that thread
 while the polling thread waits in `poll`. A commit from a listener is therefore sent there and awaited by the listener.
@@ -20,7 +20,7 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.structs import OffsetAndMetadata
 
 from harden.bus.layout import Layout, layouts, size_of
-from harden.bus.ports import GroupConsumer, Incoming, LogReader, Outgoing, Place, Producer
+from harden.bus.ports import GroupConsumer, Incoming, LogReader, Outgoing, Partition, Producer
 from harden.config import KafkaSettings
 from harden.domain.errors import FencedError, PoisonError, SetupError, TransientError
 from harden.topics import CATALOGUE, MIB, Topic
@@ -90,7 +90,7 @@ class KafkaBus:
         *,
         group: str,
         client_id: str,
-        on_revoked: Callable[[frozenset[Place]], None],
+        on_revoked: Callable[[frozenset[Partition]], None],
     ) -> GroupConsumer:
         session_ms = int(self._settings.session_timeout_s * 1000)
         client = self._open(
@@ -106,7 +106,7 @@ class KafkaBus:
         _partitions_of(client, topics)
         return _GroupConsumer(client, topics, on_revoked)
 
-    def log_reader(self, topics: Sequence[str], *, client_id: str, start: Mapping[Place, int] | None = None) -> LogReader:
+    def log_reader(self, topics: Sequence[str], *, client_id: str, start: Mapping[Partition, int] | None = None) -> LogReader:
         client = self._open(KafkaConsumer, group_id=None, **self._consuming(client_id))
         return _LogReader(client, _partitions_of(client, topics), start or {})
 
@@ -276,7 +276,7 @@ class _Revocations(AsyncConsumerRebalanceListener):
 
 
 class _GroupConsumer:
-    def __init__(self, client: Any, topics: Sequence[str], on_revoked: Callable[[frozenset[Place]], None]) -> None:
+    def __init__(self, client: Any, topics: Sequence[str], on_revoked: Callable[[frozenset[Partition]], None]) -> None:
         self._client = client
         self._on_revoked = on_revoked
         self._is_closing = False
@@ -292,27 +292,27 @@ class _GroupConsumer:
                 coordinator.poll(timeout_ms=REBALANCE_POLL_MS)
         return _poll(self._client, timeout_s, max_records)
 
-    def pause(self, places: Sequence[Place]) -> None:
+    def pause(self, partitions: Sequence[Partition]) -> None:
         assigned = self._client.assignment()
-        self._client.pause(*(tp for tp in map(_partition, places) if tp in assigned))
+        self._client.pause(*(tp for tp in map(_native, partitions) if tp in assigned))
 
-    def resume(self, places: Sequence[Place]) -> None:
+    def resume(self, partitions: Sequence[Partition]) -> None:
         assigned = self._client.assignment()
-        self._client.resume(*(tp for tp in map(_partition, places) if tp in assigned))
+        self._client.resume(*(tp for tp in map(_native, partitions) if tp in assigned))
 
-    def commit(self, offsets: Mapping[Place, int]) -> None:
-        wanted = {_partition(place): OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()}
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        wanted = {_native(partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
         if self._revoking is not None:
             self._revoking.append(self._client.commit_async(wanted))
             return
         with _translated("committing offsets"):
             self._client.commit(wanted, timeout_ms=COMMIT_TIMEOUT_MS)
 
-    def assigned(self) -> frozenset[Place]:
-        return frozenset(Place(tp.topic, tp.partition) for tp in self._client.assignment())
+    def assigned(self) -> frozenset[Partition]:
+        return frozenset(Partition(tp.topic, tp.partition) for tp in self._client.assignment())
 
-    def lag(self) -> Mapping[Place, int]:
-        return {Place(tp.topic, tp.partition): self._lag(tp) for tp in self._client.assignment()}
+    def lag(self) -> Mapping[Partition, int]:
+        return {Partition(tp.topic, tp.partition): self._lag(tp) for tp in self._client.assignment()}
 
     def close(self) -> None:
         self._is_closing = True
@@ -325,7 +325,7 @@ class _GroupConsumer:
             return []
         self._revoking = []
         try:
-            self._on_revoked(frozenset(Place(tp.topic, tp.partition) for tp in revoked))
+            self._on_revoked(frozenset(Partition(tp.topic, tp.partition) for tp in revoked))
             return self._revoking
         finally:
             self._revoking = None
@@ -338,12 +338,12 @@ class _GroupConsumer:
 
 
 class _LogReader:
-    def __init__(self, client: Any, partitions: list[TopicPartition], start: Mapping[Place, int]) -> None:
+    def __init__(self, client: Any, partitions: list[TopicPartition], start: Mapping[Partition, int]) -> None:
         self._client = client
         self._partitions = partitions
         client.assign(partitions)
         for tp in partitions:
-            offset = start.get(Place(tp.topic, tp.partition))
+            offset = start.get(Partition(tp.topic, tp.partition))
             if offset is None:
                 client.seek_to_beginning(tp)
             else:
@@ -352,9 +352,9 @@ class _LogReader:
     def poll(self, timeout_s: float, max_records: int) -> list[Incoming]:
         return _poll(self._client, timeout_s, max_records)
 
-    def position(self) -> Mapping[Place, int]:
+    def position(self) -> Mapping[Partition, int]:
         with _translated("asking for positions"):
-            return {Place(tp.topic, tp.partition): self._position(tp) for tp in self._partitions}
+            return {Partition(tp.topic, tp.partition): self._position(tp) for tp in self._partitions}
 
     def caught_up(self) -> bool:
         with _translated("asking for the ends of the log"):
@@ -406,8 +406,8 @@ def _incoming(record: Any) -> Incoming:
     )
 
 
-def _partition(place: Place) -> TopicPartition:
-    return TopicPartition(place.topic, place.partition)
+def _native(partition: Partition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.number)
 
 
 def _partitions_of(client: Any, topics: Sequence[str]) -> list[TopicPartition]:

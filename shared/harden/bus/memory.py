@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from harden.bus.layout import Layout, layouts, size_of
-from harden.bus.ports import GroupConsumer, Incoming, LogReader, Outgoing, Place, Producer
+from harden.bus.ports import GroupConsumer, Incoming, LogReader, Outgoing, Partition, Producer
 from harden.domain.errors import FencedError, PoisonError, SetupError, TransientError
 from harden.topics import CATALOGUE, Topic
 
@@ -34,7 +34,7 @@ class MemoryBus:
         self.monotonic = monotonic
         self._wall_clock = wall_clock
         self.changed = threading.Condition()
-        self.logs: dict[Place, list[Incoming]] = {}
+        self.logs: dict[Partition, list[Incoming]] = {}
         self._topics: dict[str, Layout] = {}
         self._groups: dict[str, _Group] = {}
         self._epochs: dict[str, int] = {}
@@ -54,16 +54,16 @@ class MemoryBus:
         *,
         group: str,
         client_id: str,
-        on_revoked: Callable[[frozenset[Place]], None],
+        on_revoked: Callable[[frozenset[Partition]], None],
     ) -> GroupConsumer:
         with self.changed:
-            places = self.places_of(topics)
+            partitions = self.partitions_of(topics)
             shared = self._groups.setdefault(group, _Group(self.max_poll_interval_s))
-        return _GroupConsumer(self, shared, places, on_revoked)
+        return _GroupConsumer(self, shared, partitions, on_revoked)
 
-    def log_reader(self, topics: Sequence[str], *, client_id: str, start: Mapping[Place, int] | None = None) -> LogReader:
+    def log_reader(self, topics: Sequence[str], *, client_id: str, start: Mapping[Partition, int] | None = None) -> LogReader:
         with self.changed:
-            positions = dict.fromkeys(self.places_of(topics), 0)
+            positions = dict.fromkeys(self.partitions_of(topics), 0)
         return _LogReader(self, positions | dict(start or {}))
 
     def create_topics(self) -> list[str]:
@@ -71,7 +71,7 @@ class MemoryBus:
             created = [name for name in self._layouts if name not in self._topics]
             for name in created:
                 self._topics[name] = self._layouts[name]
-                self.logs |= {Place(name, n): [] for n in range(self._layouts[name].num_partitions)}
+                self.logs |= {Partition(name, n): [] for n in range(self._layouts[name].num_partitions)}
         return created
 
     def check_topics(self) -> None:
@@ -95,26 +95,26 @@ class MemoryBus:
             now_ms = int(self._wall_clock() * 1000)
             for message in messages:
                 partition = zlib.crc32(message.key) % self._topics[message.topic].num_partitions
-                log = self.logs[Place(message.topic, partition)]
+                log = self.logs[Partition(message.topic, partition)]
                 log.append(
                     Incoming(message.topic, partition, len(log), message.key, message.value, tuple(message.headers), now_ms)
                 )
             self.changed.notify_all()
 
-    def places_of(self, topics: Sequence[str]) -> list[Place]:
-        return [Place(name, n) for name in topics for n in range(self._layout(name).num_partitions)]
+    def partitions_of(self, topics: Sequence[str]) -> list[Partition]:
+        return [Partition(name, n) for name in topics for n in range(self._layout(name).num_partitions)]
 
-    def take(self, positions: dict[Place, int], order: list[Place], max_records: int) -> list[Incoming]:
-        """The next records of `order`'s places; moves `positions`, and rotates `order` so that no place starves."""
+    def take(self, positions: dict[Partition, int], order: list[Partition], max_records: int) -> list[Incoming]:
+        """The next records of `order`'s partitions; moves `positions`, and rotates `order` so that no partition starves."""
         taken: list[Incoming] = []
-        for place in list(order):
-            begin = positions[place]
-            found = self.logs[place][begin : begin + max_records - len(taken)]
+        for partition in list(order):
+            begin = positions[partition]
+            found = self.logs[partition][begin : begin + max_records - len(taken)]
             if found:
-                positions[place] = begin + len(found)
+                positions[partition] = begin + len(found)
                 taken += found
-                order.remove(place)
-                order.append(place)
+                order.remove(partition)
+                order.append(partition)
             if len(taken) == max_records:
                 break
         return taken
@@ -141,7 +141,7 @@ class _Producer:
 
 
 class _LogReader:
-    def __init__(self, bus: MemoryBus, positions: dict[Place, int]) -> None:
+    def __init__(self, bus: MemoryBus, positions: dict[Partition, int]) -> None:
         self._bus = bus
         self._positions = positions
         self._order = sorted(positions)
@@ -157,29 +157,29 @@ class _LogReader:
                     return taken
                 bus.changed.wait(remaining)
 
-    def position(self) -> Mapping[Place, int]:
+    def position(self) -> Mapping[Partition, int]:
         return dict(self._positions)
 
     def caught_up(self) -> bool:
         with self._bus.changed:
-            return all(position >= len(self._bus.logs[place]) for place, position in self._positions.items())
+            return all(position >= len(self._bus.logs[partition]) for partition, position in self._positions.items())
 
     def close(self) -> None: ...
 
 
 class _GroupConsumer:
-    """Positions and pauses are this member's own; who owns a place is the group's business."""
+    """Positions and pauses are this member's own; who owns a partition is the group's business."""
 
     def __init__(
-        self, bus: MemoryBus, group: "_Group", places: list[Place], on_revoked: Callable[[frozenset[Place]], None]
+        self, bus: MemoryBus, group: "_Group", partitions: list[Partition], on_revoked: Callable[[frozenset[Partition]], None]
     ) -> None:
         self._bus = bus
         self._group = group
         self._on_revoked = on_revoked
-        self.places = places
-        self._positions: dict[Place, int] = {}
-        self._order: list[Place] = []
-        self._paused: set[Place] = set()
+        self.partitions = partitions
+        self._positions: dict[Partition, int] = {}
+        self._order: list[Partition] = []
+        self._paused: set[Partition] = set()
 
     def poll(self, timeout_s: float, max_records: int) -> list[Incoming]:
         bus, group = self._bus, self._group
@@ -192,9 +192,9 @@ class _GroupConsumer:
                     if group.join(self, bus.monotonic()):
                         bus.changed.notify_all()
                     self._claim()
-                    open_places = [place for place in self._order if place not in self._paused]
-                    taken = bus.take(self._positions, open_places, max_records)
-                    self._order = [p for p in self._order if p in self._paused] + open_places
+                    unpaused = [partition for partition in self._order if partition not in self._paused]
+                    taken = bus.take(self._positions, unpaused, max_records)
+                    self._order = [p for p in self._order if p in self._paused] + unpaused
                     remaining = deadline - bus.monotonic()
                     if taken or remaining <= 0:
                         return taken
@@ -204,25 +204,25 @@ class _GroupConsumer:
             self._on_revoked(leaving)
             self._release(leaving)
 
-    def pause(self, places: Sequence[Place]) -> None:
-        self._paused |= set(places)
+    def pause(self, partitions: Sequence[Partition]) -> None:
+        self._paused |= set(partitions)
 
-    def resume(self, places: Sequence[Place]) -> None:
-        self._paused -= set(places)
+    def resume(self, partitions: Sequence[Partition]) -> None:
+        self._paused -= set(partitions)
 
-    def commit(self, offsets: Mapping[Place, int]) -> None:
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
         with self._bus.changed:
-            foreign = [place for place in offsets if self._group.owner.get(place) is not self]
+            foreign = [partition for partition in offsets if self._group.owner.get(partition) is not self]
             if foreign:
                 raise TransientError(f"commit refused: {foreign} went to another member of the group")
             self._group.committed |= offsets
 
-    def assigned(self) -> frozenset[Place]:
+    def assigned(self) -> frozenset[Partition]:
         return frozenset(self._positions)
 
-    def lag(self) -> Mapping[Place, int]:
+    def lag(self) -> Mapping[Partition, int]:
         with self._bus.changed:
-            return {place: len(self._bus.logs[place]) - position for place, position in self._positions.items()}
+            return {partition: len(self._bus.logs[partition]) - position for partition, position in self._positions.items()}
 
     def close(self) -> None:
         with self._bus.changed:
@@ -232,14 +232,14 @@ class _GroupConsumer:
         self._order.clear()
 
     def _claim(self) -> None:
-        for place in self._group.claim(self):
-            self._positions[place] = self._group.committed.get(place, 0)
-            self._order.append(place)
+        for partition in self._group.claim(self):
+            self._positions[partition] = self._group.committed.get(partition, 0)
+            self._order.append(partition)
 
-    def _release(self, leaving: frozenset[Place]) -> None:
-        for place in leaving:
-            del self._positions[place]
-        self._order = [place for place in self._order if place in self._positions]
+    def _release(self, leaving: frozenset[Partition]) -> None:
+        for partition in leaving:
+            del self._positions[partition]
+        self._order = [partition for partition in self._order if partition in self._positions]
         self._paused -= leaving
         with self._bus.changed:
             self._group.release(self, leaving)
@@ -247,14 +247,14 @@ class _GroupConsumer:
 
 
 class _Group:
-    """Who is a member, who should own each place and who does. A place changes hands only when its owner let go of it."""
+    """Who is a member, who should own each partition and who does. A partition changes hands once its owner has released it."""
 
     def __init__(self, max_poll_interval_s: float) -> None:
         self._max_poll_interval_s = max_poll_interval_s
         self._last_poll: dict[_GroupConsumer, float] = {}
-        self.target: dict[Place, _GroupConsumer] = {}
-        self.owner: dict[Place, _GroupConsumer] = {}
-        self.committed: dict[Place, int] = {}
+        self.target: dict[Partition, _GroupConsumer] = {}
+        self.owner: dict[Partition, _GroupConsumer] = {}
+        self.committed: dict[Partition, int] = {}
 
     def touch(self, member: _GroupConsumer, now: float) -> bool:
         """Notes that the member polls and expels those that did not; whether this one still is a member."""
@@ -275,35 +275,35 @@ class _Group:
 
     def leave(self, member: _GroupConsumer) -> None:
         self._last_poll.pop(member, None)
-        self.owner = {place: owner for place, owner in self.owner.items() if owner is not member}
+        self.owner = {partition: owner for partition, owner in self.owner.items() if owner is not member}
         self._balance()
 
-    def claim(self, member: _GroupConsumer) -> list[Place]:
-        free = [place for place, target in self.target.items() if target is member and place not in self.owner]
+    def claim(self, member: _GroupConsumer) -> list[Partition]:
+        free = [partition for partition, target in self.target.items() if target is member and partition not in self.owner]
         self.owner |= dict.fromkeys(free, member)
         return free
 
-    def release(self, member: _GroupConsumer, places: frozenset[Place]) -> None:
-        self.owner = {place: owner for place, owner in self.owner.items() if owner is not member or place not in places}
+    def release(self, member: _GroupConsumer, partitions: frozenset[Partition]) -> None:
+        self.owner = {p: owner for p, owner in self.owner.items() if owner is not member or p not in partitions}
 
     def until_next_expiry(self, now: float) -> float:
         return max(0.0, min(self._last_poll.values()) + self._max_poll_interval_s - now) + 0.001
 
     def _balance(self) -> None:
-        """Every place to the interested member that has fewest, moving no more places than needed."""
-        target: dict[Place, _GroupConsumer] = {}
+        """Every partition to the interested member that has fewest, moving no more partitions than needed."""
+        target: dict[Partition, _GroupConsumer] = {}
         load = dict.fromkeys(self._last_poll, 0)
-        places = sorted({place for member in self._last_poll for place in member.places})
+        partitions = sorted({partition for member in self._last_poll for partition in member.partitions})
         if load:
-            share, extra = divmod(len(places), len(load))
-            for place, owner in self.owner.items():
-                if owner in load and place in owner.places and load[owner] < share + (extra > 0):
-                    target[place] = owner
+            share, extra = divmod(len(partitions), len(load))
+            for partition, owner in self.owner.items():
+                if owner in load and partition in owner.partitions and load[owner] < share + (extra > 0):
+                    target[partition] = owner
                     load[owner] += 1
                     extra -= load[owner] > share
-        for place in places:
-            if place not in target:
-                least = min((m for m in load if place in m.places), key=load.__getitem__)
-                target[place] = least
+        for partition in partitions:
+            if partition not in target:
+                least = min((m for m in load if partition in m.partitions), key=load.__getitem__)
+                target[partition] = least
                 load[least] += 1
         self.target = target

@@ -27,9 +27,11 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Partition:
+    """One partition of one topic."""
+
     topic: str
-    partition: int
+    number: int
 
 
 class Producer(Protocol):
@@ -47,20 +49,20 @@ class GroupConsumer(Protocol):
 
     def poll(self, timeout_s: float, max_records: int) -> list[Incoming]: ...
 
-    def pause(self, places: Sequence[Place]) -> None:
-        """Their records are not returned until resumed. Survives a rebalance that leaves the place here."""
+    def pause(self, partitions: Sequence[Partition]) -> None:
+        """Their records are not returned until resumed. Survives a rebalance that leaves the partition here."""
         ...
 
-    def resume(self, places: Sequence[Place]) -> None: ...
+    def resume(self, partitions: Sequence[Partition]) -> None: ...
 
-    def commit(self, offsets: Mapping[Place, int]) -> None:
-        """`offsets[place]` is the next one to read. Raises TransientError where the group is rebalancing."""
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """`offsets[partition]` is the next one to read. Raises TransientError where the group is rebalancing."""
         ...
 
-    def assigned(self) -> frozenset[Place]: ...
+    def assigned(self) -> frozenset[Partition]: ...
 
-    def lag(self) -> Mapping[Place, int]:
-        """Records not yet polled, for each place assigned."""
+    def lag(self) -> Mapping[Partition, int]:
+        """Records not yet polled, for each partition assigned."""
         ...
 
     def close(self) -> None: ...
@@ -71,7 +73,7 @@ class LogReader(Protocol):
 
     def poll(self, timeout_s: float, max_records: int) -> list[Incoming]: ...
 
-    def position(self) -> Mapping[Place, int]:
+    def position(self) -> Mapping[Partition, int]:
         """The next offset of every partition of every topic read."""
         ...
 
@@ -95,7 +97,7 @@ class Bus(Protocol):
         *,
         group: str,
         client_id: str,
-        on_revoked: Callable[[frozenset[Place]], None],
+        on_revoked: Callable[[frozenset[Partition]], None],
     ) -> GroupConsumer:
         """Starts at the group's committed offsets, or at the beginning.
 
@@ -103,7 +105,7 @@ class Bus(Protocol):
         """
         ...
 
-    def log_reader(self, topics: Sequence[str], *, client_id: str, start: Mapping[Place, int] | None = None) -> LogReader:
+    def log_reader(self, topics: Sequence[str], *, client_id: str, start: Mapping[Partition, int] | None = None) -> LogReader:
         """From `start` (offset per partition); partitions it does not name are read from the beginning."""
         ...
 

@@ -39,7 +39,7 @@ def to_message(topic: Topic, event: Event, trace: Mapping[str, str] = {}) -> Out
 
 
 def dead_letter_message(topic: Topic, dead: DeadLetter, trace: Mapping[str, str] = {}) -> Outgoing:
-    """The dead letter as a message of the topic's dead letters. Its id derives from the place the original stood at."""
+    """The dead letter as a message of the topic's dead letters. Its id derives from where the original stood."""
     meta = EventMeta(
         event_id=ids.root("dead-letter", dead.service, dead.topic, dead.partition, dead.offset),
         occurred_at=dead.died_at,
@@ -54,23 +54,23 @@ def from_message(topic: Topic, message: Incoming) -> Event:
     """The event of a message read from `topic` or from its dead letters.
 
     PoisonError "missing_event_name", "unknown_event", "wrong_topic", "too_large", "malformed" or "invalid"; its detail
-    names the place and the field, never the content.
+    names the topic, partition, offset and field, never the content.
     """
-    place = f"{message.topic}/{message.partition}@{message.offset}"
+    position = f"{message.topic}/{message.partition}@{message.offset}"
     is_dead = message.topic == topic.dead
-    carrier = _carrier(place, message.headers, (topics.DEAD_LETTER_EVENT,) if is_dead else topic.events)
+    carrier = _carrier(position, message.headers, (topics.DEAD_LETTER_EVENT,) if is_dead else topic.events)
     limit = topic.max_message_bytes + (DEAD_LETTER_ENVELOPE_BYTES if is_dead else 0)
     if len(message.value) > limit:
-        raise PoisonError("too_large", f"{place} has {len(message.value)} bytes, {limit} are allowed")
+        raise PoisonError("too_large", f"{position} has {len(message.value)} bytes, {limit} are allowed")
     parsed: Any = carrier.message()
     try:
         parsed.ParseFromString(message.value)
     except DecodeError as error:
-        raise PoisonError("malformed", f"{place} is not a {carrier.event}") from error
+        raise PoisonError("malformed", f"{position} is not a {carrier.event}") from error
     violation = first_violation(parsed)
     if violation is not None:
-        raise PoisonError("invalid", f"{place} {carrier.event} {violation}")
-    return _read(place, carrier, parsed)
+        raise PoisonError("invalid", f"{position} {carrier.event} {violation}")
+    return _read(position, carrier, parsed)
 
 
 def event_name(message: Incoming | Outgoing) -> str | None:
@@ -102,23 +102,23 @@ def _outgoing(name: str, carrier: Carrier, event: Event, trace: Mapping[str, str
     return Outgoing(topic=name, key=key_of(event.fact), value=value, headers=tuple(headers))
 
 
-def _carrier(place: str, headers: Headers, allowed: tuple[str, ...]) -> Carrier:
+def _carrier(position: str, headers: Headers, allowed: tuple[str, ...]) -> Carrier:
     name = _text_header(headers, EVENT)
     if not name:
-        raise PoisonError("missing_event_name", f"{place} has no readable header {EVENT!r}")
+        raise PoisonError("missing_event_name", f"{position} has no readable header {EVENT!r}")
     carrier = BY_EVENT.get(name)
     if carrier is None:
-        raise PoisonError("unknown_event", f"{place} says it is of a kind this version does not know")
+        raise PoisonError("unknown_event", f"{position} says it is of a kind this version does not know")
     if name not in allowed:
-        raise PoisonError("wrong_topic", f"{place} is a {name}; {', '.join(allowed)} belong there")
+        raise PoisonError("wrong_topic", f"{position} is a {name}; {', '.join(allowed)} belong there")
     return carrier
 
 
-def _read(place: str, carrier: Carrier, parsed: Any) -> Event:
+def _read(position: str, carrier: Carrier, parsed: Any) -> Event:
     try:
         return Event(read_meta(parsed.meta), carrier.read(parsed))
     except ValueError as error:  # parts that are each valid and contradict one another
-        raise PoisonError("invalid", f"{place} {carrier.event} {error}") from error
+        raise PoisonError("invalid", f"{position} {carrier.event} {error}") from error
 
 
 def _text_header(headers: Headers, name: str) -> str | None:

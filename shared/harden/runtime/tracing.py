@@ -38,12 +38,12 @@ def span_of(message: Incoming, name: str) -> Iterator[Mapping[str, str]]:
     """A span for the handling of `message`, child of the span that sent it; yields the headers that carry it on."""
     wanted = {"traceparent", "tracestate"}
     carrier = {key.lower(): value.decode("ascii", "replace") for key, value in message.headers if key.lower() in wanted}
-    place: dict[str, str | int] = {
+    attributes: dict[str, str | int] = {
         "messaging.system": "kafka",
         "messaging.destination.name": message.topic,
         "messaging.destination.partition.id": str(message.partition),
         "messaging.kafka.offset": message.offset,
     }
     context = _PROPAGATOR.extract(carrier)
-    with _TRACER.start_as_current_span(name, context=context, kind=trace.SpanKind.CONSUMER, attributes=place):
+    with _TRACER.start_as_current_span(name, context=context, kind=trace.SpanKind.CONSUMER, attributes=attributes):
         yield current()

@@ -19,7 +19,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from harden import codec, metrics
-from harden.bus.ports import Bus, GroupConsumer, Incoming, Place, Producer
+from harden.bus.ports import Bus, GroupConsumer, Incoming, Partition, Producer
 from harden.config import WorkerSettings
 from harden.domain.errors import PoisonError, TransientError
 from harden.domain.events import DeadLetter
@@ -82,7 +82,7 @@ class Worker:
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         # Guards everything below; notified when a message is finished or the worker failed.
         self._moved = threading.Condition()
-        self._offsets: dict[Place, OpenOffsets] = {}
+        self._offsets: dict[Partition, OpenOffsets] = {}
         self._num_open = 0
         self._poison_in_a_row = 0
         self._failure: BaseException | None = None
@@ -139,7 +139,7 @@ class Worker:
 
     def _begin(self, message: Incoming) -> None:
         with self._moved:
-            offsets = self._offsets.setdefault(Place(message.topic, message.partition), OpenOffsets())
+            offsets = self._offsets.setdefault(Partition(message.topic, message.partition), OpenOffsets())
             offsets.begin(message.offset, message.timestamp_ms)
             self._num_open += 1
             self._metrics.in_flight.set(self._num_open)
@@ -200,14 +200,14 @@ class Worker:
         self._metrics.handled.labels("poison").inc()
         self._metrics.dead_letters.labels(poison.reason).inc()
         # Not the detail: it may quote the message.
-        place = f"{message.topic}[{message.partition}]@{message.offset}"
-        _log.warning("message_dead_lettered", reason=poison.reason, place=place)
+        position = f"{message.topic}[{message.partition}]@{message.offset}"
+        _log.warning("message_dead_lettered", reason=poison.reason, position=position)
         with self._moved:
             self._poison_in_a_row += 1
             is_too_much = self._poison_in_a_row >= self._settings.max_poison_in_a_row
         if is_too_much:
             raise TooMuchPoison(
-                f"{self._poison_in_a_row} messages in a row of {message.topic} could not be used, the last one at {place} "
+                f"{self._poison_in_a_row} messages in a row of {message.topic} could not be used, the last one at {position} "
                 f"({poison.reason}). Look at them with `harden dead-letters list`; when writers and readers agree again, "
                 "`harden dead-letters replay` brings them back"
             )
@@ -233,24 +233,24 @@ class Worker:
             self._failure = self._failure or error
             self._moved.notify_all()
 
-    def _on_revoked(self, places: frozenset[Place]) -> None:
-        """Runs inside poll, while a commit for these places still counts."""
+    def _on_revoked(self, partitions: frozenset[Partition]) -> None:
+        """Runs inside poll, while a commit for these partitions still counts."""
         with self._moved:
-            lost = {place: self._offsets.pop(place) for place in places if place in self._offsets}
+            lost = {partition: self._offsets.pop(partition) for partition in partitions if partition in self._offsets}
             for offsets in lost.values():
                 offsets.is_lost = True
         if self._failure is None:
             self._commit(lost)
-        _log.info("partitions_revoked", num_partitions=len(places))
+        _log.info("partitions_revoked", num_partitions=len(partitions))
 
     def _commit_if_due(self) -> None:
         if time.monotonic() - self._last_commit >= self._settings.commit_interval_s:
             self._commit(self._offsets)
 
-    def _commit(self, of: Mapping[Place, OpenOffsets]) -> None:
+    def _commit(self, of: Mapping[Partition, OpenOffsets]) -> None:
         self._last_commit = time.monotonic()
         with self._moved:
-            reached = {place: offset for place, offsets in of.items() if (offset := offsets.committable()) is not None}
+            reached = {partition: offset for partition, offsets in of.items() if (offset := offsets.committable()) is not None}
         if not reached:
             return
         try:
@@ -259,8 +259,8 @@ class Worker:
             # Tried again next time; should this member be gone by then, the work is done again with the same ids.
             _log.info("commit_postponed", reason=str(error))
             return
-        for place, offset in reached.items():
-            of[place].committed(offset)
+        for partition, offset in reached.items():
+            of[partition].committed(offset)
 
     def _drain(self) -> None:
         self._is_assigned = False

@@ -11,7 +11,7 @@ import pytest
 
 from harden.bus.kafka import KafkaBus
 from harden.bus.memory import MemoryBus
-from harden.bus.ports import Bus, GroupConsumer, Incoming, LogReader, Outgoing, Place
+from harden.bus.ports import Bus, GroupConsumer, Incoming, LogReader, Outgoing, Partition
 from harden.config import KafkaSettings
 from harden.topics import Kind, Topic
 from tests.support.workers import wait_until
@@ -39,14 +39,14 @@ class Harness:
     def message(self, value: str, *, key: str | None = None) -> Outgoing:
         return Outgoing(self.work.name, (key or value).encode(), value.encode(), (("n", b"1"),))
 
-    def member(self, group: str, on_revoked: Callable[[frozenset[Place]], None] = lambda _: None) -> GroupConsumer:
+    def member(self, group: str, on_revoked: Callable[[frozenset[Partition]], None] = lambda _: None) -> GroupConsumer:
         consumer = self.bus.group_consumer(
             [self.work.name], group=f"{self.work.name}.{group}", client_id=f"member-{next(self._names)}", on_revoked=on_revoked
         )
         self._clients.append(consumer)
         return consumer
 
-    def reader(self, start: dict[Place, int] | None = None) -> LogReader:
+    def reader(self, start: dict[Partition, int] | None = None) -> LogReader:
         reader = self.bus.log_reader([self.work.name], client_id="reader", start=start)
         self._clients.append(reader)
         return reader
@@ -97,12 +97,12 @@ def values(messages: list[Incoming]) -> list[str]:
     return [message.value.decode() for message in messages]
 
 
-def after(messages: list[Incoming]) -> dict[Place, int]:
+def after(messages: list[Incoming]) -> dict[Partition, int]:
     """What to commit when all of them are done."""
-    reached: dict[Place, int] = {}
+    reached: dict[Partition, int] = {}
     for message in messages:
-        place = Place(message.topic, message.partition)
-        reached[place] = max(reached.get(place, 0), message.offset + 1)
+        partition = Partition(message.topic, message.partition)
+        reached[partition] = max(reached.get(partition, 0), message.offset + 1)
     return reached
 
 

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from harden.bus.ports import GroupConsumer, Outgoing, Place
+from harden.bus.ports import GroupConsumer, Outgoing, Partition
 from harden.domain.errors import FencedError, PoisonError, SetupError, TransientError
 from tests.contract.bus.conftest import (
     MAX_MESSAGE_BYTES,
@@ -101,7 +101,7 @@ def in_halves(one: GroupConsumer, two: GroupConsumer) -> bool:
 
 
 def test_partitions_are_shared_out_when_a_member_joins_and_taken_over_when_it_leaves(harness: Harness) -> None:
-    revoked: list[Place] = []
+    revoked: list[Partition] = []
     one, two = harness.member("g", on_revoked=revoked.extend), harness.member("g")
     with Polling(one)():
         wait_until(lambda: has_all(one), "all partitions")
@@ -128,10 +128,10 @@ def test_a_member_that_never_waits_in_poll_takes_part_in_rebalances(harness: Har
 
 
 def test_a_rebalance_loses_nothing_and_repeats_nothing_that_was_committed_on_revocation(harness: Harness) -> None:
-    done: dict[Place, int] = {}
+    done: dict[Partition, int] = {}
 
-    def commit_done(places: frozenset[Place]) -> None:
-        one.commit({place: done[place] for place in places if place in done})
+    def commit_done(partitions: frozenset[Partition]) -> None:
+        one.commit({partition: done[partition] for partition in partitions if partition in done})
 
     one = harness.member("g", on_revoked=commit_done)
     two = harness.member("g")
@@ -147,7 +147,7 @@ def test_a_rebalance_loses_nothing_and_repeats_nothing_that_was_committed_on_rev
 
 
 def test_a_listener_that_fails_fails_the_poll(harness: Harness) -> None:
-    def broken(places: frozenset[Place]) -> None:
+    def broken(partitions: frozenset[Partition]) -> None:
         raise KeyError("a bug in the listener")
 
     one, two = harness.member("g", on_revoked=broken), harness.member("g")
@@ -173,7 +173,7 @@ def test_a_member_cannot_commit_for_a_group_that_expelled_it(harness: Harness) -
 
 
 def test_a_paused_member_that_polls_stays_a_member_for_longer_than_the_poll_interval(harness: Harness) -> None:
-    revoked: list[Place] = []
+    revoked: list[Partition] = []
     one = harness.member("g", on_revoked=revoked.extend)
     wait_until(lambda: one.poll(0.05, 1) or has_all(one), "all partitions")
     one.pause(list(one.assigned()))
@@ -186,7 +186,7 @@ def test_a_paused_member_that_polls_stays_a_member_for_longer_than_the_poll_inte
     one.commit(after(take(one, 6)))
 
 
-def test_a_pause_survives_a_rebalance_that_leaves_the_place_here(harness: Harness) -> None:
+def test_a_pause_survives_a_rebalance_that_leaves_the_partition_here(harness: Harness) -> None:
     one, two = harness.member("g"), harness.member("g")
     wait_until(lambda: one.poll(0.05, 1) or has_all(one), "all partitions")
     one.pause(list(one.assigned()))
@@ -257,7 +257,7 @@ def test_a_log_reader_reads_from_the_beginning_and_knows_when_it_has_everything(
 def test_a_log_reader_of_an_empty_topic_has_caught_up(harness: Harness) -> None:
     reader = harness.reader()
     assert reader.caught_up()
-    assert reader.position() == {Place(harness.work.name, n): 0 for n in range(NUM_PARTITIONS)}
+    assert reader.position() == {Partition(harness.work.name, n): 0 for n in range(NUM_PARTITIONS)}
 
 
 def test_a_log_reader_goes_on_from_the_position_of_another(harness: Harness) -> None:
@@ -265,7 +265,7 @@ def test_a_log_reader_goes_on_from_the_position_of_another(harness: Harness) -> 
     first = harness.reader()
     seen = values(take(first, 13))
     position = first.position()
-    assert set(position) == {Place(harness.work.name, n) for n in range(NUM_PARTITIONS)}
+    assert set(position) == {Partition(harness.work.name, n) for n in range(NUM_PARTITIONS)}
     second = harness.reader(dict(position))
     assert sorted(seen + values(take(second, 7)), key=int) == [str(n) for n in range(20)]
 
@@ -273,7 +273,7 @@ def test_a_log_reader_goes_on_from_the_position_of_another(harness: Harness) -> 
 def test_a_log_reader_begins_where_it_is_told_and_at_the_beginning_elsewhere(harness: Harness) -> None:
     harness.send("a", "b", "c", key="same")
     (a, _, _) = take(harness.reader(), 3)
-    reader = harness.reader({Place(a.topic, a.partition): 2})
+    reader = harness.reader({Partition(a.topic, a.partition): 2})
     assert values(take(reader, 1)) == ["c"]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from harden import codec, topics
 from harden.bus.memory import MemoryBus
-from harden.bus.ports import Incoming, Outgoing, Place
+from harden.bus.ports import Incoming, Outgoing, Partition
 from harden.config import WorkerSettings
 from harden.domain import ids
 from harden.domain.attack import AttackedBout
@@ -84,7 +84,7 @@ def test_a_worker_rests_after_a_poll_so_that_the_next_one_brings_many() -> None:
     class CountingBus(MemoryBus):
         num_full_polls = 0
 
-        def take(self, positions: dict[Place, int], order: list[Place], max_records: int) -> list[Incoming]:
+        def take(self, positions: dict[Partition, int], order: list[Partition], max_records: int) -> list[Incoming]:
             taken = super().take(positions, order, max_records)
             self.num_full_polls += bool(taken)
             return taken
