@@ -2,7 +2,7 @@
 
 from harden.domain import ids
 from harden.domain.attack import Attack, AttackedBout
-from harden.domain.bout import AttackPlan, Bout, Purpose, RecordedAttack, Role, Strategy
+from harden.domain.bout import DEFAULT_PANEL, AttackPlan, Bout, Purpose, RecordedAttack, Role, Strategy
 from harden.domain.completion import Completion, FinishReason, Sampling, SamplingStats
 from harden.domain.conversation import Conversation
 from harden.domain.policy import PolicyRef, Slot
@@ -36,6 +36,7 @@ def a_bout(
     suite: str = "attack",
     defender_version: int = 1,
     attacker_version: int = 1,
+    panel: str = DEFAULT_PANEL,
 ) -> Bout:
     plan = AttackPlan(
         strategy,
@@ -57,6 +58,7 @@ def a_bout(
         response_sampling=Sampling(8),
         attacker=a_policy(Slot.ATTACKER, attacker_version),
         defender=a_policy(Slot.DEFENDER, defender_version),
+        panel=panel,
     )
 
 
