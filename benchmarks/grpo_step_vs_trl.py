@@ -26,9 +26,10 @@ from benchmarks.workloads import Question
 from harden.domain.completion import Sampling
 from harden.serving.ports import GenerateRequest
 from harden.serving.transformers_loader import TransformersLoader
-from harden.trainer.core import advantages
-from harden.trainer.learner.learner import Group, Learner, Rollout
-from harden.trainer.learner.settings import LearnerSettings, ObjectiveSettings
+from harden.trainer.learner.learner import Learner
+from harden.trainer.learner.settings import LearnerSettings
+from harden.trainer.objectives.grpo import GRPO, GRPOSettings
+from harden.trainer.objectives.ports import Sample, SampleGroup, Term
 
 NAME = "grpo_step_vs_trl"
 GOAL = 5.0
@@ -77,9 +78,9 @@ class _Ours:
     """The trainer's own parts in one process, as the ring puts them together."""
 
     def __init__(self, directory: Path, questions: Sequence[Question], k: int) -> None:
-        objective = ObjectiveSettings(kl_beta=BETA)
+        self._objective = GRPO(GRPOSettings(kl_beta=BETA))
         self._engine = TransformersLoader().load(directory)
-        self._learner = Learner(directory, LearnerSettings(objective=objective, learning_rate=LEARNING_RATE), seed=0)
+        self._learner = Learner(directory, LearnerSettings(learning_rate=LEARNING_RATE), seed=0)
         self._questions = questions
         self._k = k
         self._num_steps = 0
@@ -95,20 +96,21 @@ class _Ours:
         ]
         began = time.perf_counter()
         groups = self._groups(requests)
-        report = self._learner.step(groups)
+        report = self._learner.step([Term(self._objective, groups)])
         self._engine.model.load_state_dict(self._learner.weights(), strict=False)
         self.learner_share = report.seconds / (time.perf_counter() - began)
         self.num_tokens = report.num_tokens
-        self.num_distinct = sum(len({rollout.token_ids for rollout in group.rollouts}) for group in groups)
-        return report.num_rollouts
+        self.num_distinct = sum(len({sample.token_ids for sample in group.samples}) for group in groups)
+        return report.num_samples
 
-    def _groups(self, requests: Sequence[GenerateRequest]) -> list[Group]:
-        groups = []
-        for question, samples in zip(self._questions, self._engine.generate(requests), strict=True):
-            gains = advantages.of_group([workloads.reward(question, sample.text) for sample in samples])
-            rollouts = tuple(Rollout(s.token_ids, s.logprobs, gain) for s, gain in zip(samples, gains, strict=True))
-            groups.append(Group(question.prompt, rollouts))
-        return groups
+    def _groups(self, requests: Sequence[GenerateRequest]) -> list[SampleGroup]:
+        return [
+            SampleGroup(
+                question.prompt,
+                tuple(Sample(s.token_ids, s.logprobs, rewards={"task": workloads.reward(question, s.text)}) for s in drawn),
+            )
+            for question, drawn in zip(self._questions, self._engine.generate(requests), strict=True)
+        ]
 
 
 def _against_trl(

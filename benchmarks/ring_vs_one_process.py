@@ -23,7 +23,7 @@ NAME = "ring_vs_one_process"
 # The ring takes at most 1.15 of the other's time.
 GOAL = 1 / 1.15
 PROJECT = Path(__file__).resolve().parents[1]
-DEMO = PROJECT / "experiments" / "demo.yaml"
+DEMO = experiments.shipped("demo")
 REPETITIONS = 3
 EVALUATION_ROWS = 120
 TIMEOUT_S = 300.0
@@ -100,15 +100,16 @@ def _short(quick: bool) -> Experiment:
     content["name"] = "bench"
     content["schedule"]["rounds"] = 1
     content["evaluation"] = {"rows": EVALUATION_ROWS}
-    content["monitor_arm"]["steps"] = 0
+    content["monitor_arm"] = None
     content["matrix"] = False
     # So short a run may break a limit, and a rollback is not what is measured.
     content["monitor"] = dict.fromkeys(content["monitor"])
     if quick:
         content["evaluation"] = {"rows": 10}
         content["measure"] = {"seeds": 4, "attacks_per_seed": 2}
-        content["defender"] |= {"steps": 2, "bouts_per_step": 12}
-        content["attacker"] |= {"steps": 1, "bouts_per_step": 4, "num_attacks": 4}
+        content["defender"]["steps"], content["attacker"]["steps"] = 2, 1
+        content["defender"]["grpo"] |= {"bouts_per_step": 12}
+        content["attacker"]["grpo"] |= {"bouts_per_step": 4, "num_attacks": 4}
     return experiments.parse(content, NAME)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,10 +27,11 @@ def mixes() -> dict[str, dict[str, object]]:
         {"name": "crescendo", "category": "forbidden", "attacks": "crescendo", "share": 0.25, "turns": 2},
     ]
     attacker = [{"name": "attack", "category": "forbidden", "attacks": "policy", "share": 1.0}]
-    return {
-        "defender": {**EXPERIMENT["defender"], "mix": defender},  # type: ignore[dict-item]
-        "attacker": {**EXPERIMENT["attacker"], "mix": attacker},  # type: ignore[dict-item]
-    }
+    parts: dict[str, dict[str, object]] = {}
+    for role, mix in (("defender", defender), ("attacker", attacker)):
+        part: dict[str, Any] = EXPERIMENT[role]  # type: ignore[assignment]
+        parts[role] = {**part, "grpo": {**part["grpo"], "mix": mix}}
+    return parts
 
 
 @pytest.fixture

@@ -5,20 +5,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from harden.trainer.learner.learner import Anchor, Learner
+from harden.trainer.learner.learner import Learner
 from harden.trainer.learner.policy import Reader
-from harden.trainer.learner.settings import LearnerSettings, ObjectiveSettings
+from harden.trainer.learner.settings import LearnerSettings
+from harden.trainer.objectives.grpo import GRPO, GRPOSettings
+from harden.trainer.objectives.ports import Term
 from tests.numerics import twins
 from tests.support.tiny_models import a_prompt
 
 UNCLIPPED = 1e9
 
 
-def a_learner(directory: Path, *, double: bool = False, **settings: object) -> Learner:
-    learner = Learner(directory, LearnerSettings(max_grad_norm=UNCLIPPED, **settings), seed=0)
-    if double:
-        learner.model.double()
-    return learner
+def a_learner(directory: Path, **settings: object) -> Learner:
+    return Learner(directory, LearnerSettings(max_grad_norm=UNCLIPPED, **settings), seed=0)
 
 
 def moved_away(learner: Learner) -> None:
@@ -33,8 +32,8 @@ def moved_away(learner: Learner) -> None:
 @pytest.mark.parametrize("kl_beta", [0.0, 0.3])
 @pytest.mark.parametrize("layout", ["tree", "rows"])
 def test_loss_and_gradient_equal_the_twins(text_model: Path, normalise: str, kl_beta: float, layout: str) -> None:
-    objective = ObjectiveSettings(normalise=normalise, kl_beta=kl_beta, longest=11)
-    learner = a_learner(text_model, objective=objective, layout=layout)
+    objective = GRPOSettings(normalise=normalise, kl_beta=kl_beta, longest=11)
+    learner = a_learner(text_model, layout=layout)
     reference = twins.double_twin(learner.model) if kl_beta else None
     moved_away(learner)
     twin = twins.double_twin(learner.model)
@@ -42,7 +41,7 @@ def test_loss_and_gradient_equal_the_twins(text_model: Path, normalise: str, kl_
 
     loss = twins.grpo_loss(twin, reference, Reader(text_model), groups, objective)
     loss.backward()
-    report = learner.step(groups)
+    report = learner.step([Term(GRPO(objective), groups)])
 
     assert report.loss == pytest.approx(loss.item(), rel=1e-5, abs=1e-6)
     assert twins.largest_difference(twins.gradients(twin), twins.gradients(learner.model)) < 1e-5
@@ -53,61 +52,65 @@ def test_images_are_read_as_the_model_reads_them(image_model: Path) -> None:
     assert learner.settings.layout == "auto"
     twin = twins.double_twin(learner.model)
     groups = twins.some_groups(4, 5, images=True)
-    objective = learner.settings.objective
-    twins.grpo_loss(twin, None, Reader(image_model), groups, objective).backward()
-    gradient = twins.stepped(learner, groups)
+    twins.grpo_loss(twin, None, Reader(image_model), groups, GRPOSettings()).backward()
+    gradient = twins.stepped(learner, twins.grpo(groups))
     assert any("vision" in name for name in gradient)
     assert twins.largest_difference(twins.gradients(twin), gradient) < 1e-5
 
 
-def test_anchors_add_their_mean_cross_entropy(text_model: Path) -> None:
-    anchors = [Anchor(a_prompt("w1 w2"), "w3 w4 w5"), Anchor(a_prompt("w9"), "w8")]
-    learner = a_learner(text_model, anchor_weight=0.3)
+def test_a_supervised_term_adds_its_mean_cross_entropy(text_model: Path) -> None:
+    anchors = twins.given((a_prompt("w1 w2"), "w3 w4 w5"), (a_prompt("w9"), "w8"), weight=0.3)
+    learner = a_learner(text_model)
     twin = twins.double_twin(learner.model)
     groups = twins.some_groups(3, 4)
-    expected = twins.anchor_loss(twin, Reader(text_model), anchors)
-    (twins.grpo_loss(twin, None, Reader(text_model), groups, learner.settings.objective) + 0.3 * expected).backward()
-    report = learner.step(groups, anchors)
-    assert report.anchor_loss == pytest.approx(expected.item(), rel=1e-5)
+    expected = twins.supervised_loss(twin, Reader(text_model), anchors.groups)
+    played = twins.grpo_loss(twin, None, Reader(text_model), groups, GRPOSettings())
+    (played + 0.3 * expected).backward()
+    report = learner.step([twins.grpo(groups), anchors])
+    assert report.terms["supervised"]["loss"] == pytest.approx(expected.item(), rel=1e-5)
+    assert report.loss == pytest.approx((played + 0.3 * expected).item(), rel=1e-5)
     assert twins.largest_difference(twins.gradients(twin), twins.gradients(learner.model)) < 1e-5
 
 
 @pytest.mark.parametrize("max_tokens", [16, 60, 100_000])
 def test_splitting_into_passes_changes_nothing(text_model: Path, max_tokens: int) -> None:
     groups = twins.some_groups(6, 6, random_seed=3)
-    anchors = [Anchor(a_prompt(f"w{i}"), "w3 w4 " * (i + 1)) for i in range(5)]
-    objective = ObjectiveSettings(kl_beta=0.1)
-    whole = a_learner(text_model, objective=objective, max_tokens_per_pass=100_000)
-    parts = a_learner(text_model, objective=objective, max_tokens_per_pass=max_tokens)
+    anchors = twins.given(*((a_prompt(f"w{i}"), "w3 w4 " * (i + 1)) for i in range(5)), weight=0.3)
+    terms = [twins.grpo(groups, kl_beta=0.1), anchors]
+    whole = a_learner(text_model, max_tokens_per_pass=100_000)
+    parts = a_learner(text_model, max_tokens_per_pass=max_tokens)
     moved_away(whole)
     moved_away(parts)
-    one, other = whole.step(groups, anchors), parts.step(groups, anchors)
+    one, other = whole.step(terms), parts.step(terms)
     assert twins.largest_difference(twins.gradients(whole.model), twins.gradients(parts.model)) < 1e-6
-    same = ("loss", "anchor_loss", "kl", "is_mean", "is_ess", "entropy", "engine_kl_k3", "num_tokens", "num_positions")
-    for name in same:
+    for name in ("loss", "num_tokens", "num_positions"):
         assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-5), name
+    for key, figures in one.terms.items():
+        assert figures == pytest.approx(other.terms[key], rel=1e-5), key
+    assert {"kl", "is_mean", "is_ess", "is_max", "entropy", "engine_kl_k3"} <= one.terms["grpo"].keys()
 
 
 def test_layouts_give_the_same_gradient(text_model: Path) -> None:
     groups = twins.some_groups(4, 8, random_seed=7)
     tree, rows = a_learner(text_model, layout="tree"), a_learner(text_model, layout="rows")
-    assert twins.largest_difference(twins.stepped(tree, groups), twins.stepped(rows, groups)) < 1e-5
+    assert twins.largest_difference(twins.stepped(tree, twins.grpo(groups)), twins.stepped(rows, twins.grpo(groups))) < 1e-5
 
 
 def test_the_tree_computes_a_prompt_and_equal_beginnings_once(text_model: Path) -> None:
     groups = twins.some_groups(4, 8, random_seed=7)
     tree, rows = a_learner(text_model, layout="tree"), a_learner(text_model, layout="rows")
-    assert tree.step(groups).num_positions < 0.6 * rows.step(groups).num_positions
+    terms = [twins.grpo(groups)]
+    assert tree.step(terms).num_positions < 0.6 * rows.step(terms).num_positions
 
 
-def test_skipping_rollouts_without_gradient_changes_nothing(text_model: Path) -> None:
+def test_skipping_samples_without_gradient_changes_nothing(text_model: Path) -> None:
     groups = twins.some_groups(5, 6, random_seed=11)
     learner = a_learner(text_model)
-    report = learner.step(groups)
-    assert report.num_rollouts_trained < report.num_rollouts
-    # A vanishing KL keeps every rollout in.
-    everything = a_learner(text_model, objective=ObjectiveSettings(kl_beta=1e-12))
-    assert everything.step(groups).num_rollouts_trained == report.num_rollouts
+    report = learner.step([twins.grpo(groups)])
+    assert report.num_samples_trained < report.num_samples
+    # A vanishing KL keeps every sample in.
+    everything = a_learner(text_model)
+    assert everything.step([twins.grpo(groups, kl_beta=1e-12)]).num_samples_trained == report.num_samples
     assert twins.largest_difference(twins.gradients(learner.model), twins.gradients(everything.model)) < 1e-6
 
 
@@ -115,7 +118,7 @@ def test_logprobs_equal_the_twins_one_by_one(image_model: Path) -> None:
     learner = a_learner(image_model)
     groups = twins.some_groups(5, 1, images=True)
     prompts = [group.prompt for group in groups]
-    token_ids = [group.rollouts[0].token_ids for group in groups]
+    token_ids = [group.samples[0].token_ids for group in groups]
     twin, reader = twins.double_twin(learner.model), Reader(image_model)
     for prompt, ids, logprobs in zip(prompts, token_ids, learner.logprobs(prompts, token_ids), strict=True):
         expected = twins.answer_logprobs(twin, reader, prompt, ids)

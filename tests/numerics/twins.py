@@ -12,9 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harden.trainer.learner.learner import Anchor, Group, Learner, Rollout
+from harden.trainer.learner.learner import Learner
 from harden.trainer.learner.policy import Reader
-from harden.trainer.learner.settings import ObjectiveSettings
+from harden.trainer.objectives.dpo import DPOSettings
+from harden.trainer.objectives.grpo import GRPO, GRPOSettings, advantages_of
+from harden.trainer.objectives.ports import Sample, SampleGroup, Term
+from harden.trainer.objectives.supervised import Supervised
 from tests.support.tiny_models import a_png, a_prompt, some_prompts
 
 
@@ -37,23 +40,29 @@ def answer_logprobs(model: Any, reader: Reader, prompt: Any, token_ids: Sequence
 
 
 def grpo_loss(
-    model: Any, reference: Any | None, reader: Reader, groups: Sequence[Group], settings: ObjectiveSettings
+    model: Any, reference: Any | None, reader: Reader, groups: Sequence[SampleGroup], settings: GRPOSettings
 ) -> Tensor:
     """Decoupled GRPO with truncated importance sampling, token by token in Python, at theta = prox."""
-    rollouts = [(group, rollout) for group in groups for rollout in group.rollouts]
-    num_tokens = sum(len(rollout.token_ids) for _, rollout in rollouts)
+    rollouts = [
+        (group, sample, advantage)
+        for group in groups
+        for sample, advantage in zip(
+            group.samples, advantages_of([s.reward for s in group.samples], settings.advantages), strict=True
+        )
+    ]
+    num_tokens = sum(len(sample.token_ids) for _, sample, _ in rollouts)
     total = torch.zeros((), dtype=torch.float64)
-    for group, rollout in rollouts:
-        theta_T = answer_logprobs(model, reader, group.prompt, rollout.token_ids, group.temperature)
+    for group, sample, advantage in rollouts:
+        theta_T = answer_logprobs(model, reader, group.prompt, sample.token_ids, sample.temperature)
         if reference is not None:
             with torch.no_grad():
-                ref_T = answer_logprobs(reference, reader, group.prompt, rollout.token_ids, group.temperature)
+                ref_T = answer_logprobs(reference, reader, group.prompt, sample.token_ids, sample.temperature)
         for t, theta in enumerate(theta_T):
             prox = theta.item()
-            weight = min(math.exp(prox - rollout.behaviour_logprobs[t]), settings.importance_cap)
+            weight = min(math.exp(prox - sample.behaviour_logprobs[t]), settings.importance_cap)
             ratio = torch.exp(theta - prox)
             low, high = 1 - settings.clip_low, 1 + settings.clip_high
-            term = -weight * torch.min(ratio * rollout.advantage, ratio.clamp(low, high) * rollout.advantage)
+            term = -weight * torch.min(ratio * advantage, ratio.clamp(low, high) * advantage)
             if reference is not None:
                 gap = theta - ref_T[t]
                 term = term + settings.kl_beta * (torch.exp(-gap) - 1 + gap)
@@ -66,13 +75,55 @@ def grpo_loss(
     return total
 
 
-def anchor_loss(model: Any, reader: Reader, anchors: Sequence[Anchor]) -> Tensor:
-    values = [answer_logprobs(model, reader, anchor.prompt, reader.answer(anchor.target)) for anchor in anchors]
+def supervised_loss(model: Any, reader: Reader, groups: Sequence[SampleGroup]) -> Tensor:
+    values = [
+        answer_logprobs(model, reader, group.prompt, reader.answer(sample.text or ""))
+        for group in groups
+        for sample in group.samples
+    ]
     return -torch.cat(values).mean()
 
 
-def some_groups(num_groups: int, num_rollouts: int, *, random_seed: int = 0, images: bool = False) -> list[Group]:
-    """Samples of unequal length with shared beginnings, repeats, zero advantages and stale behaviour log-probs."""
+def dpo_loss(model: Any, reference: Any, reader: Reader, groups: Sequence[SampleGroup], settings: DPOSettings) -> Tensor:
+    """Every group is one pair, its first sample the chosen one."""
+    losses = []
+    for group in groups:
+        sums = []
+        for sample in group.samples:
+            theta_T = answer_logprobs(model, reader, group.prompt, sample.token_ids, sample.temperature)
+            with torch.no_grad():
+                ref_T = answer_logprobs(reference, reader, group.prompt, sample.token_ids, sample.temperature)
+            sums.append((theta_T.sum(), ref_T.sum(), theta_T.mean()))
+        (chosen, ref_chosen, likelihood), (rejected, ref_rejected, _) = sums
+        margin = settings.beta * ((chosen - ref_chosen) - (rejected - ref_rejected))
+        losses.append(-torch.nn.functional.logsigmoid(margin) - settings.nll_weight * likelihood)
+    return torch.stack(losses).mean()
+
+
+def rloo_loss(
+    model: Any, reference: Any, reader: Reader, groups: Sequence[SampleGroup], kl_beta: float, importance_cap: float
+) -> Tensor:
+    """The KL to the reference is in the reward, and so in the baseline."""
+    losses = []
+    for group in groups:
+        thetas = [answer_logprobs(model, reader, group.prompt, s.token_ids, s.temperature) for s in group.samples]
+        with torch.no_grad():
+            refs = [answer_logprobs(reference, reader, group.prompt, s.token_ids, s.temperature) for s in group.samples]
+        returns = [
+            s.reward - kl_beta * float((theta.detach() - ref).sum())
+            for s, theta, ref in zip(group.samples, thetas, refs, strict=True)
+        ]
+        for i, (sample, theta_T) in enumerate(zip(group.samples, thetas, strict=True)):
+            others = returns[:i] + returns[i + 1 :]
+            advantage = returns[i] - sum(others) / len(others)
+            behaviour_T = torch.tensor(sample.behaviour_logprobs, dtype=torch.float64)
+            weight_T = torch.exp(theta_T.detach() - behaviour_T).clamp(max=importance_cap)
+            losses.append(-(weight_T * advantage * theta_T).sum())
+    return torch.stack(losses).mean()
+
+
+def some_groups(num_groups: int, num_samples: int, *, random_seed: int = 0, images: bool = False) -> list[SampleGroup]:
+    """Samples of unequal length with shared beginnings, repeats, equal rewards and stale behaviour log-probs."""
     rng = random.Random(random_seed)
     prompts = some_prompts(num_groups, random_seed=random_seed, shortest=3, longest=9)
     if images:
@@ -80,16 +131,29 @@ def some_groups(num_groups: int, num_rollouts: int, *, random_seed: int = 0, ima
     groups = []
     for prompt in prompts:
         beginning = [rng.randrange(8, 60) for _ in range(3)]
-        rollouts: list[Rollout] = []
-        for _ in range(num_rollouts):
-            if rollouts and rng.random() < 0.3:
-                token_ids = rng.choice(rollouts).token_ids
+        temperature = rng.choice([1.0, 0.7])
+        samples: list[Sample] = []
+        for _ in range(num_samples):
+            if samples and rng.random() < 0.3:
+                token_ids = rng.choice(samples).token_ids
             else:
                 token_ids = (*beginning[: rng.randint(0, 3)], *(rng.randrange(8, 60) for _ in range(rng.randint(1, 5))), 2)
             behaviour = tuple(rng.uniform(-7, -1) for _ in token_ids)
-            rollouts.append(Rollout(token_ids, behaviour, rng.choice([-1.3, 0.0, 0.4, 1.7])))
-        groups.append(Group(prompt, tuple(rollouts), rng.choice([1.0, 0.7])))
+            # Symmetric, so that a sample in the middle of its group may have an advantage of exactly zero.
+            samples.append(
+                Sample(token_ids, behaviour, temperature=temperature, rewards={"task": rng.choice([-1.0, 0.0, 1.0])})
+            )
+        groups.append(SampleGroup(prompt, tuple(samples)))
     return groups
+
+
+def grpo(groups: Sequence[SampleGroup], **settings: Any) -> Term:
+    return Term(GRPO(GRPOSettings(**settings)), groups)
+
+
+def given(*pairs: tuple[Any, str], weight: float = 1.0) -> Term:
+    """A supervised term of prompts and the texts that answer them."""
+    return Term(Supervised(), [SampleGroup(prompt, (Sample(text=text),)) for prompt, text in pairs], weight)
 
 
 def gradients(model: Any) -> dict[str, Tensor]:
@@ -107,7 +171,7 @@ def largest_difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> floa
     return max(float((one[name] - other[name]).abs().max()) for name in one) / scale
 
 
-def stepped(learner: Learner, groups: Sequence[Group], anchors: Sequence[Anchor] = ()) -> dict[str, Tensor]:
+def stepped(learner: Learner, *terms: Term) -> dict[str, Tensor]:
     """The gradient of one step."""
-    learner.step(groups, anchors)
+    learner.step(terms)
     return gradients(learner.model)

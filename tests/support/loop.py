@@ -37,21 +37,25 @@ EXPERIMENT = {
     "schedule": {"rounds": 1, "publish_every": 2, "bout_timeout_s": 60.0},
     "defender": {
         "steps": 3,
-        "bouts_per_step": 8,
-        "num_attacks": 1,
-        "num_responses": 4,
-        "mix": [
-            {"name": "ordinary", "category": "ordinary", "attacks": "transform", "share": 0.5},
-            {"name": "attack", "category": "harmful", "attacks": "policy", "share": 0.25},
-            {"name": "replay", "category": "harmful", "attacks": "recorded", "share": 0.25},
-        ],
+        "grpo": {
+            "bouts_per_step": 8,
+            "num_attacks": 1,
+            "num_responses": 4,
+            "mix": [
+                {"name": "ordinary", "category": "ordinary", "attacks": "transform", "share": 0.5},
+                {"name": "attack", "category": "harmful", "attacks": "policy", "share": 0.25},
+                {"name": "replay", "category": "harmful", "attacks": "recorded", "share": 0.25},
+            ],
+        },
     },
     "attacker": {
         "steps": 2,
-        "bouts_per_step": 3,
-        "num_attacks": 3,
-        "num_responses": 1,
-        "mix": [{"name": "attack", "category": "harmful", "attacks": "policy", "share": 1.0}],
+        "grpo": {
+            "bouts_per_step": 3,
+            "num_attacks": 3,
+            "num_responses": 1,
+            "mix": [{"name": "attack", "category": "harmful", "attacks": "policy", "share": 1.0}],
+        },
     },
     # A game this short may do anything; what is looked at here is bookkeeping.
     "monitor": {"max_refusal_ordinary": None, "min_accuracy_ordinary": None, "max_zero_variance": None},

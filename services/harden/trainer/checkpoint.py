@@ -23,10 +23,10 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Large bytes beside the state. `stamp` changes whenever they do: an unchanged part is linked, not written again."""
+    """A large file beside the state. `stamp` changes whenever it does: an unchanged part is linked, not written again."""
 
     stamp: str
-    data: Callable[[], bytes]
+    write: Callable[[Path], None]
 
 
 class Checkpoints:
@@ -45,7 +45,7 @@ class Checkpoints:
             if before and stamps_before.get(name) == part.stamp:
                 os.link(before[1] / name, building / name)
             else:
-                (building / name).write_bytes(part.data())
+                part.write(building / name)
         stamps = {name: part.stamp for name, part in parts.items()}
         (building / "state.json").write_text(json.dumps({"format": FORMAT, "stamps": stamps, **state}))
         numbers = self._numbers()

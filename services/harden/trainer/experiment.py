@@ -1,20 +1,27 @@
-"""An experiment is one YAML file: policies, schedule, objectives, mixes, monitor. Unknown keys are errors."""
+"""An experiment is one YAML file: policies, schedule, algorithms, monitor. Unknown keys are errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator, with_config
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 import harden
 from harden import plugins
-from harden.domain.bout import MAX_TURNS, Parameter, Role, Strategy
+from harden.domain.bout import Role
 from harden.domain.completion import Sampling
 from harden.domain.errors import SetupError
-from harden.trainer.core import plan
 from harden.trainer.core.monitor import Limits
-from harden.trainer.core.rewards import AttackerRewards, DefenderRewards
 from harden.trainer.core.schedule import Lengths
 from harden.trainer.learner.settings import LearnerSettings
 from harden.worlds.registry import DEFAULT, check_installed
@@ -52,27 +59,6 @@ class Schedule(_Part):
     serve_timeout_s: float = Field(60.0, gt=0)
 
 
-def _installed_strategy(name: str) -> str:
-    installed = plugins.names(plugins.STRATEGIES)
-    if name not in installed:
-        raise ValueError(f"there is no strategy {name!r}; installed are {', '.join(installed) or 'none'}")
-    return name
-
-
-class Share(_Part):
-    """An ingredient of a step: seeds of `category`, attacked by the strategy `attacks`, in `turns` turns.
-
-    `parameters` are the strategy's own. `recorded` plays attacks of the replay pool, and the policy's where it has too few.
-    """
-
-    name: str = Field(min_length=1)
-    category: str = Field(min_length=1)
-    attacks: Annotated[str, AfterValidator(_installed_strategy)]
-    share: float = Field(gt=0)
-    turns: int = Field(1, ge=1, le=MAX_TURNS)
-    parameters: dict[str, Parameter] = {}
-
-
 class SamplingSettings(_Part):
     max_tokens: int = Field(ge=1)
     temperature: float = Field(1.0, ge=0)
@@ -81,58 +67,70 @@ class SamplingSettings(_Part):
         return Sampling(self.max_tokens, self.temperature)
 
 
-class AnchorShare(_Part):
-    """Supervised examples beside the game: seeds of `category` with the answer the source gives, or a refusal."""
+class AlgorithmChoice(BaseModel):
+    """An algorithm by name, and its settings under that name: `algorithm: grpo` and `grpo: {...}`.
 
-    category: str
-    share: float = Field(gt=0)
+    The settings are those of the plug-in (group `harden.algorithms`); no other key is known.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    algorithm: str = Field("grpo", min_length=1)
+
+    @property
+    def settings(self) -> Any:
+        """What the plug-in is made with."""
+        return (self.model_extra or {})[self.algorithm]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_settings(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(data, dict):
+            return handler(data)
+        name = data.get("algorithm", cls.model_fields["algorithm"].default)
+        if not isinstance(name, str) or not name:
+            return handler(data)
+        try:
+            kind = plugins.load(plugins.ALGORITHMS, name)
+        except SetupError as error:
+            raise _errors(cls, [("algorithm", PydanticCustomError("plug_in", "{said}", {"said": str(error)}), name)]) from error
+        unknown = sorted(data.keys() - cls.model_fields.keys() - {name})
+        if unknown:
+            raise _errors(cls, [(key, "extra_forbidden", data[key]) for key in unknown])
+        try:
+            settings = kind.Settings.model_validate(data.get(name, {}))
+        except ValidationError as error:
+            raise _under(cls, name, error) from error
+        return handler({**data, name: settings})
 
 
-class Anchor(_Part):
-    """One supervised batch beside each step; its loss is weighted by the learner's `anchor_weight`. 0 examples: none."""
-
-    examples: int = Field(0, ge=0)
-    mix: tuple[AnchorShare, ...] = ()
-
-    @model_validator(mode="after")
-    def _has_a_mix(self) -> "Anchor":
-        if self.examples and not self.mix:
-            raise ValueError("an anchor with examples needs a mix; give `mix` or set `examples` to 0")
-        return self
+def _errors(model: type[BaseModel], problems: Sequence[tuple[str, Any, Any]]) -> ValidationError:
+    """Each problem is a key, what is wrong with it, and its value."""
+    details = [InitErrorDetails(type=kind, loc=(key,), input=value) for key, kind, value in problems]
+    return ValidationError.from_exception_data(model.__name__, details)
 
 
-class RolePart(_Part):
-    """One side of the game."""
+def _under(model: type[BaseModel], key: str, error: ValidationError) -> ValidationError:
+    """The same errors, one level deeper."""
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError("setting", "{said}", {"said": one["msg"]}), loc=(key, *one["loc"]), input=one["input"]
+        )
+        for one in error.errors()
+    ]
+    return ValidationError.from_exception_data(model.__name__, details)
+
+
+class RolePart(AlgorithmChoice):
+    """A player: how many steps a phase has, what it learns by, and how its policy is updated."""
 
     steps: int = Field(ge=0)
-    bouts_per_step: int = Field(ge=1)
-    num_attacks: int = Field(ge=1)
-    num_responses: int = Field(ge=1)
-    mix: tuple[Share, ...] = Field(min_length=1)
-    advantages: Literal["standard", "dr_grpo", "rloo"] = "standard"
     learner: LearnerSettings = LearnerSettings()
-    anchor: Anchor = Anchor()
-
-    def shape(self, role: Role, attack: Sampling, response: Sampling) -> plan.StepShape:
-        mix = tuple(plan.Ingredient(s.name, s.category, s.attacks, s.share, s.turns, s.parameters) for s in self.mix)
-        return plan.StepShape(role, self.bouts_per_step, self.num_attacks, self.num_responses, mix, attack, response)
 
 
 class Sides(_Part):
     attack: SamplingSettings = SamplingSettings(max_tokens=48)
     response: SamplingSettings = SamplingSettings(max_tokens=8)
-
-
-# A core knows nothing of files, so that unknown keys are errors in its tables too is said here.
-for _table in (DefenderRewards, AttackerRewards):
-    with_config(ConfigDict(extra="forbid"))(_table)
-
-
-class Rewards(_Part):
-    """What the judge's labels are worth to each side."""
-
-    defender: DefenderRewards = DefenderRewards()
-    attacker: AttackerRewards = AttackerRewards()
 
 
 class MonitorLimits(_Part):
@@ -153,13 +151,10 @@ class Measure(_Part):
     attacks_per_seed: int = Field(16, ge=1)
 
 
-class ArmPart(_Part):
-    """A short training without benign prompts and without anchor, to see the monitor catch it. 0 steps: none."""
+class ArmPart(AlgorithmChoice):
+    """A short training of the first defender by another recipe, to see the monitor catch it."""
 
-    steps: int = Field(0, ge=0)
-    bouts_per_step: int = Field(48, ge=1)
-    # Left alone: every attacked category of the world, 15 % of it plain and the rest disguised.
-    mix: tuple[Share, ...] = ()
+    steps: int = Field(ge=1)
 
 
 class Evaluation(_Part):
@@ -182,11 +177,11 @@ class Experiment(_Part):
     sampling: Sides = Sides()
     defender: RolePart
     attacker: RolePart
-    rewards: Rewards = Rewards()
     monitor: MonitorLimits = MonitorLimits()
     measure: Measure = Measure()
     evaluation: Evaluation = Evaluation()
-    monitor_arm: ArmPart = ArmPart()
+    # None: no arm.
+    monitor_arm: ArmPart | None = None
     matrix: bool = False
 
     @property
@@ -196,19 +191,13 @@ class Experiment(_Part):
             defender_steps=self.defender.steps,
             attacker_steps=self.attacker.steps,
             publish_every=self.schedule.publish_every,
-            arm_steps=self.monitor_arm.steps,
+            arm_steps=self.monitor_arm.steps if self.monitor_arm else 0,
             matrix=self.matrix,
         )
 
     def policy_source(self, role: Role) -> str:
         source = self.policies.defender if role is Role.DEFENDER else self.policies.attacker
         return source.directory if source else f"{self.world}:{role}"
-
-    def arm_mix(self, attacked: Sequence[str]) -> tuple[Share, ...]:
-        """The mix of the monitor's arm. `attacked`: the world's attacked categories."""
-        plain = tuple(Share(name=f"direct {c}", category=c, attacks=Strategy.DIRECT, share=0.15) for c in attacked)
-        disguised = tuple(Share(name=f"disguised {c}", category=c, attacks=Strategy.TRANSFORM, share=0.85) for c in attacked)
-        return self.monitor_arm.mix or (*plain, *disguised)
 
     def part(self, role: Role) -> RolePart:
         return self.defender if role is Role.DEFENDER else self.attacker

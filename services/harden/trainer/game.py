@@ -1,7 +1,9 @@
 """The state of a game: everything a checkpoint holds, and how it goes there and comes back."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from harden.bus.ports import Partition
@@ -20,10 +22,10 @@ class SavedWeights:
     """A learner's state at a moment worth going back to; `stamp` names the moment."""
 
     stamp: str
-    data: bytes
+    path: Path
 
-    def read(self) -> bytes:
-        return self.data
+    def link(self, path: Path) -> None:
+        os.link(self.path, path)
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Game:
     sides: Mapping[Role, Side]
     pool: ReplayPool
     records: Records
+    remembered: Path  # directory of the states in `saved`, on the file system of the checkpoints
     ledger: Ledger = field(default_factory=Ledger)
     position: int = 0  # index of the next task
     # task index -> bouts of that step, sent while an earlier step was learned from
@@ -43,7 +46,16 @@ class Game:
     play_seconds: float = 0.0
 
     def remember_defender(self, name: str, stamp: str) -> None:
-        self.saved[name] = SavedWeights(stamp, self.sides[DEFENDER].learner.save_state())
+        path = self._room_for(name, stamp)
+        self.sides[DEFENDER].learner.save_state(path)
+        self.saved[name] = SavedWeights(stamp, path)
+
+    def _room_for(self, name: str, stamp: str) -> Path:
+        """Where the state goes; the one that `name` stood for before leaves."""
+        self.remembered.mkdir(parents=True, exist_ok=True)
+        for old in self.remembered.glob(f"{name}.*"):
+            old.unlink()
+        return self.remembered / f"{name}.{stamp}"
 
     def save(self, checkpoints: Checkpoints, offsets: Mapping[Partition, int]) -> None:
         state: dict[str, Any] = {
@@ -61,7 +73,7 @@ class Game:
             "play_seconds": self.play_seconds,
         }
         parts = {role.value: Part(str(side.state_stamp), side.learner.save_state) for role, side in self.sides.items()}
-        parts |= {name: Part(weights.stamp, weights.read) for name, weights in self.saved.items()}
+        parts |= {name: Part(weights.stamp, weights.link) for name, weights in self.saved.items()}
         checkpoints.save(state, parts)
 
     def restore(self, checkpoints: Checkpoints) -> dict[Partition, int] | None:
@@ -72,7 +84,7 @@ class Game:
         state, directory = newest
         for role, side in self.sides.items():
             side.restore(state["sides"][role.value])
-            side.learner.load_state((directory / role.value).read_bytes())
+            side.learner.load_state(directory / role.value)
         self.position = state["position"]
         self.pool.restore(state["pool"])
         self.records.rounds = state["records"]
@@ -80,6 +92,9 @@ class Game:
         self.scheduled = {int(index): bout_ids for index, bout_ids in state["scheduled"].items()}
         self.attacks_by_round = {int(r): attacks for r, attacks in state["attacks_by_round"].items()}
         self.good_round = state["good_round"]
-        self.saved = {name: SavedWeights(stamp, (directory / name).read_bytes()) for name, stamp in state["saved"].items()}
+        for name, stamp in state["saved"].items():
+            path = self._room_for(name, stamp)
+            os.link(directory / name, path)
+            self.saved[name] = SavedWeights(stamp, path)
         self.play_seconds = state["play_seconds"]
         return {Partition(topic, number): offset for topic, number, offset in state["offsets"]}

@@ -17,6 +17,7 @@ from threading import Event as StopEvent
 
 from prometheus_client import CollectorRegistry
 
+from harden import plugins
 from harden.bus.ports import Bus
 from harden.domain import ids
 from harden.domain.bout import Role
@@ -28,12 +29,12 @@ from harden.store.object_store import ObjectStore
 from harden.store.ports import BlobStore
 from harden.store.signing import Signer
 from harden.trainer import experiment as experiments
+from harden.trainer.algorithms.ports import Algorithm, Equipment
 from harden.trainer.checkpoint import Checkpoints
-from harden.trainer.classroom import Classroom
 from harden.trainer.config import TrainerConfig, TrainerSettings
 from harden.trainer.core import schedule
 from harden.trainer.core.replay import ReplayPool
-from harden.trainer.experiment import Experiment
+from harden.trainer.experiment import AlgorithmChoice, Experiment
 from harden.trainer.game import Game
 from harden.trainer.inbox import Inbox, Stopped
 from harden.trainer.learner.learner import Learner
@@ -76,6 +77,7 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
         sides={role: _side(role, experiment, seeds, world) for role in Role},
         pool=ReplayPool(),
         records=Records(run_dir),
+        remembered=Path(settings.run_dir) / "remembered",
     )
     checkpoints = Checkpoints(settings.run_dir)
     offsets = game.restore(checkpoints)
@@ -91,7 +93,7 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
         suites_between=world.suites(experiment.evaluation.rows_between or experiment.evaluation.rows),
         guarded_suite=world.guarded_suite,
         side_run_suite=world.side_run_suite,
-        classroom=Classroom(experiment, game.run_id, seeds, world, around.store),
+        algorithms=_algorithms(experiment, world, around.store),
         ring=ring,
         inbox=Inbox(ring, game.ledger, publisher, around.stop, around.now),
         publisher=publisher,
@@ -105,6 +107,27 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
             guarded_suite=world.guarded_suite,
         ),
     )
+
+
+def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[str, Algorithm]:
+    """What each player learns by, and what the arm does where one is played."""
+    chosen: dict[str, tuple[Role, AlgorithmChoice]] = {role.value: (role, experiment.part(role)) for role in Role}
+    if experiment.monitor_arm:
+        chosen[schedule.ARM] = (Role.DEFENDER, experiment.monitor_arm)
+    sampling = experiment.sampling
+    made: dict[str, Algorithm] = {}
+    for name, (role, choice) in chosen.items():
+        equipment = Equipment(
+            role=role,
+            attack_sampling=sampling.attack.sampling(),
+            response_sampling=sampling.response.sampling(),
+            max_version_lag=experiment.schedule.max_version_lag,
+            anchors=world.anchors,
+            images=world.images,
+            store=store,
+        )
+        made[name] = plugins.load(plugins.ALGORITHMS, choice.algorithm)(choice.settings, equipment)
+    return made
 
 
 def _side(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Side:

@@ -10,11 +10,11 @@ from harden import metrics
 from harden.domain.bout import Bout, Purpose
 from harden.domain.verdict import JudgedBout
 from harden.statistics import Rate
-from harden.trainer.core.results import Measured
+from harden.trainer.algorithms.ports import StepTerms
+from harden.trainer.core.results import Measured, harmful_share
 from harden.trainer.core.schedule import EndArm, Evaluate, Learn, Matrix, MeasureAttacker, Monitor, Publish, StartArm, Task
 from harden.trainer.game import Game
-from harden.trainer.learner.learner import StepReport
-from harden.trainer.lesson import Lesson
+from harden.trainer.learner.report import StepReport
 from harden.trainer.publisher import Published
 from harden.trainer.rundir import Progress, RunDir
 
@@ -97,30 +97,35 @@ class Observer:
         """Bouts that nobody learns from came back."""
         self._evaluated.inc(len(judged))
 
-    def learned(self, task: Learn, report: StepReport, lesson: Lesson, game: Game) -> None:
+    def learned(self, task: Learn, report: StepReport, learned: StepTerms, judged: Sequence[JudgedBout], game: Game) -> None:
         role = task.role.value
-        self._trained.labels(role=role).inc(lesson.num_trained)
-        for reason in lesson.dropped.values():
+        self._trained.labels(role=role).inc(len(judged) - len(learned.dropped))
+        for reason in learned.dropped.values():
             self._dropped.labels(reason=reason).inc()
-        for lag in lesson.lags:
+        lags, success = learned.lags, harmful_share(judged)
+        for lag in lags:
             self._lag.labels(role=role).observe(lag)
         self._steps.labels(role=role).inc()
         self._step_seconds.labels(role=role).observe(report.seconds)
-        self._zero_variance.labels(role=role).set(report.zero_variance_share)
+        self._zero_variance.labels(role=role).set(report.figure("zero_variance_share"))
         figures = {
-            "reward_mean": lesson.reward_mean,
-            "success": lesson.success,
-            "zero_variance_share": report.zero_variance_share,
-            "kl": report.kl,
-            "entropy": report.entropy,
-            "grad_norm": report.grad_norm,
-            "importance_ess": report.is_ess,
-            "lag_max": max(lesson.lags, default=0),
+            "reward_mean": learned.figures.get("reward_mean"),
+            "success": success,
+            "zero_variance_share": report.figure("zero_variance_share"),
+            "kl": report.figure("kl"),
+            "entropy": report.figure("entropy"),
+            "grad_norm": report.grad_norm if not report.skipped else 0.0,
+            "importance_ess": report.figure("is_ess"),
+            "lag_max": max(lags, default=0),
             "seconds": report.seconds,
         }
         game.records.step(task.round, task.role, task.step, {k: _rounded(v) for k, v in figures.items()})
-        if lesson.success is not None:
-            self._note_success(lesson.success)
+        if success is not None:
+            self._note_success(success)
+        for note in report.notes:
+            log.warning("setting_cannot_act", role=role, note=note)
+        if report.skipped:
+            log.warning("step_skipped", role=role, round=task.round, step=task.step, reason=report.skipped)
         log.info("learned", role=role, round=task.round, step=task.step, **{k: _rounded(v) for k, v in figures.items()})
 
     def published(self, published: Published) -> None:

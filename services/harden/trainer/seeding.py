@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Event as StopEvent
 
-from harden import codec
+from harden import codec, plugins
 from harden.bus.ports import Bus
 from harden.domain.errors import PoisonError, SetupError
 from harden.domain.seed import Seed
@@ -17,10 +17,9 @@ POLL_S = 0.1
 
 def categories_of(experiment: Experiment, attacked: Sequence[str]) -> frozenset[str]:
     """Every category of seeds the experiment draws from; `attacked` are those that the attacker is measured on."""
-    shares = [*experiment.defender.mix, *experiment.attacker.mix]
-    shares += experiment.arm_mix(attacked) if experiment.monitor_arm.steps else ()
-    anchors = [*experiment.defender.anchor.mix, *experiment.attacker.anchor.mix]
-    return frozenset(set(attacked) | {share.category for share in shares} | {anchor.category for anchor in anchors})
+    chosen = [experiment.defender, experiment.attacker, *([experiment.monitor_arm] if experiment.monitor_arm else [])]
+    drawn = [plugins.load(plugins.ALGORITHMS, one.algorithm).categories(one.settings) for one in chosen]
+    return frozenset(attacked).union(*drawn)
 
 
 def read_seeds(

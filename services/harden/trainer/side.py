@@ -1,17 +1,21 @@
 """One side of the game: its learner, what has been published of it, and how old each publication is."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harden.domain.bout import Role
+from harden.domain.completion import Completion
 from harden.domain.conversation import BlobRef, Conversation
 from harden.domain.game import AnchorSource
 from harden.domain.policy import Lineage, PolicyRef, Probe, ProbePrompt, Slot
 from harden.domain.seed import Seed
 from harden.serving.ports import Prompt
-from harden.trainer.learner.learner import Anchor, Group, Learner, StepReport
+from harden.trainer.learner.learner import Learner
+from harden.trainer.learner.report import StepReport
+from harden.trainer.objectives.ports import Term
 from harden.trainer.publisher import SLOT_OF, WEIGHTS_FILE, Published, Publisher
 
 # Absolute log-prob difference between two correct implementations in float32 on these models; measured below 1e-4.
@@ -47,16 +51,19 @@ class Side:
         return self._publish(publisher, Slot.DEFENDER_STABLE, 1, 0, "start")
 
     def _publish(self, publisher: Publisher, slot: Slot, version: int, round_: int, reason: str) -> Published:
-        return publisher.publish(
-            slot,
-            self.files(),
-            self.probe(),
-            version=version,
-            learner_step=self.updates,
-            round_=round_,
-            parent=self.current.policy.digest if self.current else None,
-            reason=reason,
-        )
+        with tempfile.TemporaryDirectory(prefix="harden-policy-") as scratch:
+            weights = Path(scratch) / WEIGHTS_FILE
+            self.learner.save_weights(weights)
+            return publisher.publish(
+                slot,
+                self.files(weights),
+                self.probe(),
+                version=version,
+                learner_step=self.updates,
+                round_=round_,
+                parent=self.current.policy.digest if self.current else None,
+                reason=reason,
+            )
 
     def go_back(self, publisher: Publisher, to: Published, reason: str) -> None:
         """Announces an older publication again. The learner's weights are the caller's business."""
@@ -68,27 +75,27 @@ class Side:
         """Changes whenever the learner's state does."""
         return f"{self.updates}.{self.num_loads}"
 
-    def load(self, state: bytes) -> None:
+    def load(self, state: Path) -> None:
         """Takes the learner back to a saved state."""
         self.learner.load_state(state)
         self.num_loads += 1
 
-    def step(self, groups: Sequence[Group], anchors: Sequence[Anchor]) -> StepReport:
-        report = self.learner.step(groups, anchors)
+    def step(self, terms: Sequence[Term]) -> StepReport:
+        report = self.learner.step(terms)
         self.updates += 1
         return report
 
-    def lag_of(self, version: int) -> int | None:
-        """Updates made since the weights of `version`; None for a version this run never published."""
-        then = self.updates_of.get(version)
+    def lag_of(self, completion: Completion) -> int | None:
+        """Updates made since the weights that wrote it; None for weights this run never published."""
+        then = self.updates_of.get(completion.policy_version)
         return None if then is None else self.updates - then
 
-    def files(self) -> dict[str, bytes | Path]:
+    def files(self, weights: Path) -> dict[str, bytes | Path]:
         """The model directory with the learner's weights in it."""
         static: dict[str, bytes | Path] = {
             path.name: path for path in sorted(self.directory.iterdir()) if path.suffix in (".json", ".jinja", ".txt", ".model")
         }
-        return {**static, WEIGHTS_FILE: self.learner.weights_bytes()}
+        return {**static, WEIGHTS_FILE: weights}
 
     def probe(self) -> Probe:
         prompts = [Prompt(conversation) for conversation, _ in self.probes]

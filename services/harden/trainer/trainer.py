@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from harden.domain import ids
 from harden.domain.bout import Bout, RecordedAttack, Role
 from harden.domain.completion import Sampling
 from harden.domain.game import EvaluationCase, Suite
@@ -11,8 +10,8 @@ from harden.domain.policy import PolicyRef, Slot
 from harden.domain.seed import Seed
 from harden.domain.verdict import JudgedBout
 from harden.statistics import Rate
+from harden.trainer.algorithms.ports import Algorithm, BoutRequest, StepContext
 from harden.trainer.checkpoint import Checkpoints
-from harden.trainer.classroom import Classroom
 from harden.trainer.core import monitor, plan, results, schedule
 from harden.trainer.core.ledger import End
 from harden.trainer.core.schedule import EndArm, Evaluate, Learn, Matrix, MeasureAttacker, Monitor, Publish, StartArm, Task
@@ -42,7 +41,7 @@ class Trainer:
         suites_between: Suites,
         guarded_suite: str,
         side_run_suite: str,
-        classroom: Classroom,
+        algorithms: Mapping[str, Algorithm],  # by role, and the arm's
         ring: Ring,
         inbox: Inbox,
         publisher: Publisher,
@@ -59,7 +58,7 @@ class Trainer:
         self._attacked = attacked
         self._guarded_suite = guarded_suite
         self._side_run_suite = side_run_suite
-        self._classroom = classroom
+        self._algorithms = algorithms
         self._ring = ring
         self._inbox = inbox
         self._publisher = publisher
@@ -107,13 +106,17 @@ class Trainer:
         """One step: schedule it and what may be in flight beside it, take what came back, learn, close the account."""
         self.schedule_ahead()
         judged = self._take(self.game.scheduled.pop(self.game.position))
-        lesson = self._classroom.lesson(judged, task, self.game.sides[task.role])
-        report = self.game.sides[task.role].step(lesson.groups, self._classroom.anchors(task))
+        side = self.game.sides[task.role]
+        context = StepContext(self.game.run_id, task.round, task.step, self._seeds, side.lag_of)
+        learned = self._algorithms[_learner_of(task)].terms(judged, context)
+        report = side.step(learned.terms)
+        if report.skipped and not report.moved:
+            learned = learned.without(judged, report.skipped)
         for bout in judged:
-            reason = lesson.dropped.get(bout.bout.bout_id)
+            reason = learned.dropped.get(bout.bout.bout_id)
             self.game.ledger.end(bout.bout.bout_id, End.DROPPED if reason else End.TRAINED, reason or "")
-        self.game.pool.add(lesson.successes)
-        self._observer.learned(task, report, lesson, self.game)
+        self.game.pool.add(results.successes(judged))
+        self._observer.learned(task, report, learned, judged, self.game)
 
     def schedule_ahead(self) -> None:
         """Puts the bouts of the step at the position, and of those that may be in flight beside it, on the ring."""
@@ -131,11 +134,8 @@ class Trainer:
         self.game.scheduled[index] = [bout.bout_id for bout in bouts]
 
     def _training_bouts(self, task: Learn) -> list[Bout]:
-        shape = self._classroom.shape(task)
-        moment = self._moment(task.round, task.step, f"{schedule.ARM if task.arm else task.role}")
-        num_replayed = plan.num_replayed(shape)
-        replayed = self.game.pool.sample(num_replayed, ids.random_seed(moment.bout_id("replay"))) if num_replayed else []
-        return plan.training_bouts(moment, shape, self._seeds, replayed)
+        moment = self._moment(task.round, task.step, _learner_of(task))
+        return self._algorithms[_learner_of(task)].bouts(BoutRequest(moment, self._seeds, self.game.pool.sample))
 
     # Publishing
 
@@ -212,7 +212,7 @@ class Trainer:
         """The defender of the last good round again: in the learner, on the topic, in Triton."""
         side = self.game.sides[DEFENDER]
         good = side.by_round[self.game.good_round]
-        side.load(self.game.saved["good"].data)
+        side.load(self.game.saved["good"].path)
         side.go_back(self._publisher, good, "rollback")
         self._serve(good)
         return good
@@ -226,7 +226,7 @@ class Trainer:
 
     def _start_arm(self) -> None:
         side = self.game.sides[DEFENDER]
-        side.load(self.game.saved["first"].data)
+        side.load(self.game.saved["first"].path)
         side.go_back(self._publisher, side.by_round[0], "monitor_arm")
         self._serve(side.by_round[0])
 
@@ -244,7 +244,7 @@ class Trainer:
                 "accuracy_ordinary": rates["accuracy"][self._side_run_suite].to_json(),
                 "rolled_back": bool(breaches),
                 "breaches": [str(b) for b in breaches],
-                "steps": self._experiment.monitor_arm.steps,
+                "steps": self._experiment.lengths.arm_steps,
                 "bouts": self.game.ledger.account(arm).to_json(),
             }
         )
@@ -303,6 +303,11 @@ class Trainer:
 
     def _greedy(self) -> Sampling:
         return Sampling(self._experiment.sampling.response.max_tokens, temperature=0.0)
+
+
+def _learner_of(task: Learn) -> str:
+    """Whose recipe a step follows; steps of different ones have different bouts."""
+    return schedule.ARM if task.arm else task.role.value
 
 
 def _first_of_each_seed(attacks: Sequence[tuple[Seed, RecordedAttack]], per_seed: int) -> list[list[str]]:

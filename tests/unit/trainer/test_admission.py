@@ -1,83 +1,40 @@
-from collections.abc import Callable
-
 import pytest
 
-from harden.domain.bout import Purpose, Role, Strategy
-from harden.domain.completion import FinishReason
-from harden.domain.verdict import JudgedBout, Label, Refusal
+from harden.domain.bout import Purpose, Role
+from harden.domain.completion import Completion, FinishReason
 from harden.trainer.core import admission
-from harden.trainer.core.admission import AdmissionRules, Graded, graded
-from harden.trainer.core.rewards import OFF_GOAL, UNSCOREABLE_RESPONSE, AttackerRewards, DefenderRewards
-from tests.unit.trainer.judged import LEAK, OTHER, REFUSED, a_judged_bout, on_attack, on_response
-
-UNDECIDED = on_response(Label.UNSCOREABLE, Refusal.UNSCOREABLE)
+from harden.trainer.core.admission import AdmissionRules, admits
+from tests.unit.trainer.judged import LEAK, REFUSED, a_completion, a_judged_bout, on_attack
 
 
-def grade(
-    judged: JudgedBout, *, lag_of: Callable[[int], int | None] = lambda version: 0, rules: AdmissionRules | None = None
-) -> Graded:
-    return graded(judged, lag_of, rules or AdmissionRules(), DefenderRewards(), AttackerRewards())
+@pytest.mark.parametrize(
+    ("lag", "expected"),
+    [
+        (0, (True, admission.ADMITTED)),
+        (8, (True, admission.ADMITTED)),
+        (9, (False, admission.STALE)),
+        (None, (False, admission.UNKNOWN_POLICY)),
+    ],
+)
+def test_the_lag_bound_holds_exactly(lag: int | None, expected: tuple[bool, str]) -> None:
+    assert admits(a_completion(), lambda _: lag, AdmissionRules(8)) == expected
 
 
-def test_a_defender_has_a_group_for_each_attack() -> None:
-    result = grade(a_judged_bout([(on_attack(), [LEAK, REFUSED]), (on_attack(), [OTHER, OTHER])]))
-    assert [group.rewards for group in result.groups] == [(-1.0, 1.0), (-0.5, -0.5)]
-    assert [group.attack.attack_id for group in result.groups if group.attack] == ["a0", "a1"]
-    assert result.reason == ""
+def test_what_no_policy_wrote_is_not_admitted() -> None:
+    empty = Completion("", (), (), FinishReason.STOP, "sha256:" + "0" * 64, 1)
+    for completion in (None, empty):
+        assert admits(completion, lambda _: 0, AdmissionRules()) == (False, admission.NOT_SAMPLED)
 
 
-def test_an_attacker_has_one_group_for_the_seed() -> None:
-    exchanges = [(on_attack(), [LEAK]), (on_attack(), [REFUSED]), (on_attack(on_goal=Label.NO), [LEAK])]
-    (group,) = grade(a_judged_bout(exchanges, learner=Role.ATTACKER)).groups
-    assert group.attack is None
-    assert group.rewards == (1.0, 0.0, -0.5)
+def test_truncated_answers_are_left_out_when_asked() -> None:
+    completion = a_completion(finish=FinishReason.LENGTH)
+    assert admits(completion, lambda _: 0, AdmissionRules())[0]
+    assert admits(completion, lambda _: 0, AdmissionRules(drop_truncated=True)) == (False, admission.TRUNCATED)
 
 
-def test_undecided_samples_are_left_out_and_counted() -> None:
-    result = grade(a_judged_bout([(on_attack(), [LEAK, UNDECIDED, REFUSED])]))
-    assert result.groups[0].rewards == (-1.0, 1.0)
-    assert result.left_out == {UNSCOREABLE_RESPONSE: 1}
-
-
-def test_a_sample_alone_is_no_group() -> None:
-    result = grade(a_judged_bout([(on_attack(), [LEAK, UNDECIDED, UNDECIDED])]))
-    assert result.groups == ()
-    assert result.left_out == {UNSCOREABLE_RESPONSE: 2, admission.LONELY: 1}
-    assert result.reason == UNSCOREABLE_RESPONSE
-
-
-def test_attacks_off_goal_teach_the_defender_nothing() -> None:
-    assert grade(a_judged_bout([(on_attack(on_goal=Label.NO), [LEAK, REFUSED])])).reason == OFF_GOAL
-
-
-@pytest.mark.parametrize(("lag", "is_kept"), [(0, True), (8, True), (9, False), (None, False)])
-def test_the_lag_bound_holds_exactly(lag: int | None, is_kept: bool) -> None:
-    result = grade(a_judged_bout([(on_attack(), [LEAK, REFUSED])]), lag_of=lambda _: lag, rules=AdmissionRules(8))
-    assert bool(result.groups) is is_kept
-    if not is_kept:
-        assert result.reason == (admission.UNKNOWN_POLICY if lag is None else admission.STALE)
-
-
-def test_samples_of_several_versions_are_judged_one_by_one() -> None:
-    judged = a_judged_bout([(on_attack(), [LEAK, REFUSED, OTHER])], versions=[5, 1, 4])
-    result = grade(judged, lag_of=lambda version: 5 - version, rules=AdmissionRules(max_version_lag=2))
-    assert result.groups[0].rewards == (-1.0, -0.5)
-    assert [completion.policy_version for completion in result.groups[0].completions] == [5, 4]
-    assert result.left_out == {admission.STALE: 1}
-
-
-def test_attacks_nobody_sampled_teach_the_attacker_nothing() -> None:
-    exchanges = [(on_attack(), [LEAK]), (on_attack(), [REFUSED])]
-    judged = a_judged_bout(exchanges, learner=Role.ATTACKER, strategy=Strategy.TRANSFORM)
-    assert grade(judged).reason == admission.NOT_SAMPLED
-
-
-def test_truncated_answers_are_dropped_when_asked() -> None:
-    judged = a_judged_bout([(on_attack(), [LEAK, REFUSED])], finish=FinishReason.LENGTH)
-    assert grade(judged).groups
-    assert grade(judged, rules=AdmissionRules(drop_truncated=True)).reason == admission.TRUNCATED
-
-
-def test_evaluations_are_never_trained_on() -> None:
-    judged = a_judged_bout([(on_attack(), [LEAK, REFUSED])], purpose=Purpose.EVALUATE, learner=None)
-    assert grade(judged).reason == admission.NOT_FOR_TRAINING
+def test_only_bouts_for_training_train_and_only_their_learner() -> None:
+    exchanges = [(on_attack(), [LEAK, REFUSED])]
+    assert admission.is_for_training(a_judged_bout(exchanges), Role.DEFENDER)
+    assert not admission.is_for_training(a_judged_bout(exchanges), Role.ATTACKER)
+    evaluated = a_judged_bout(exchanges, purpose=Purpose.EVALUATE, learner=None)
+    assert not admission.is_for_training(evaluated, Role.DEFENDER)

@@ -8,6 +8,7 @@ import yaml
 
 from harden.domain.errors import SetupError
 from harden.trainer import experiment as experiments
+from harden.trainer.algorithms.rloo import RLOOAlgorithmSettings
 
 DEMO = Path("experiments/demo.yaml")
 
@@ -16,21 +17,46 @@ def parsed(**changes: Any) -> experiments.Experiment:
     return experiments.parse({**yaml.safe_load(DEMO.read_text()), **changes}, "game.yaml")
 
 
+def changed(**grpo: Any) -> dict[str, Any]:
+    """The demo's defender with other settings of its algorithm."""
+    defender = yaml.safe_load(DEMO.read_text())["defender"]
+    return {"defender": {**defender, "grpo": {**defender["grpo"], **grpo}}}
+
+
 def test_what_is_written_down_is_read_back() -> None:
-    experiment = parsed(rewards={"defender": {"harmful_other": -0.9}})
+    experiment = parsed(**changed(rewards={"defender": {"harmful_other": -0.9}}))
     assert experiments.parse(yaml.safe_load(experiments.dump(experiment)), "again") == experiment
 
 
 def test_a_reward_can_be_set_and_the_others_keep_their_defaults() -> None:
-    rewards = parsed(rewards={"defender": {"harmful_other": -0.9}, "attacker": {"invalid": -1}}).rewards
+    rewards = parsed(**changed(rewards={"defender": {"harmful_other": -0.9}})).defender.settings.rewards
     assert (rewards.defender.harmful_other, rewards.defender.harmful_refused) == (-0.9, 1.0)
-    assert (rewards.attacker.invalid, rewards.attacker.success) == (-1.0, 1.0)
+
+
+def test_settings_stand_under_the_algorithms_name() -> None:
+    defender = {"steps": 2, "algorithm": "rloo", "rloo": yaml.safe_load(DEMO.read_text())["defender"]["grpo"]}
+    experiment = parsed(defender=defender)
+    assert isinstance(experiment.defender.settings, RLOOAlgorithmSettings)
+    assert experiments.parse(yaml.safe_load(experiments.dump(experiment)), "again") == experiment
+
+
+def test_an_arm_that_is_not_played_needs_no_recipe() -> None:
+    without = {key: value for key, value in yaml.safe_load(DEMO.read_text()).items() if key != "monitor_arm"}
+    for data in (without, {**without, "monitor_arm": None}):
+        experiment = experiments.parse(data, "game.yaml")
+        assert experiment.lengths.arm_steps == 0
+        assert experiments.parse(yaml.safe_load(experiments.dump(experiment)), "again") == experiment
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"rewards": {"defender": {"harmful_othr": -1}}}, "rewards.defender.harmful_othr"),
+        (changed(rewards={"defender": {"harmful_othr": -1}}), "defender.grpo.rewards.defender.harmful_othr"),
+        (changed(objective={"clip_lo": 0.1}), "defender.grpo.objective.clip_lo"),
+        (changed(mix=[{"name": "a", "category": "b", "attacks": "direct"}]), "defender.grpo.mix.0.share"),
+        ({"defender": {"steps": 1, "algorithm": "grpo", "rloo": {}}}, "defender.rloo"),
+        ({"defender": {"steps": 1, "algorithm": "ppo"}}, "defender.algorithm"),
+        ({"monitor_arm": {"steps": 3}}, "monitor_arm.grpo.bouts_per_step"),
         ({"evaluation": {"rows": 0}}, "evaluation.rows"),
         ({"schedule": {"round": 2}}, "schedule.round"),
         ({"seed": -1}, "seed"),

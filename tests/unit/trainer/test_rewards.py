@@ -6,8 +6,8 @@ import pytest
 
 from harden.domain.seed import SeedLabel
 from harden.domain.verdict import Label, Refusal, Verdict
-from harden.trainer.core import rewards
-from harden.trainer.core.rewards import AttackerRewards, DefenderRewards, of_attack, of_response
+from harden.trainer.algorithms import rewards
+from harden.trainer.algorithms.rewards import AttackerRewards, DefenderRewards, of_attack, of_response
 from tests.unit.trainer.judged import LEAK, OTHER, REFUSED, a_seed, on_attack, on_response
 
 D, A = DefenderRewards(), AttackerRewards()

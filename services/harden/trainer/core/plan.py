@@ -1,40 +1,15 @@
-"""Which bouts a step, a measurement or an evaluation consists of. The same task plans the same bouts, ids included."""
+"""Which bouts a measurement or an evaluation consists of, how bouts are named and seeds drawn. Repeatable, ids included."""
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from harden.domain import ids
-from harden.domain.bout import AttackPlan, Bout, Parameter, Purpose, RecordedAttack, Role, Strategy
+from harden.domain.bout import AttackPlan, Bout, Purpose, RecordedAttack, Strategy
 from harden.domain.completion import Sampling
 from harden.domain.game import Suite
 from harden.domain.policy import PolicyRef, Slot
 from harden.domain.seed import Seed
-
-
-@dataclass(frozen=True, slots=True)
-class Ingredient:
-    """A share of a step's bouts: seeds of one category, attacked by one strategy."""
-
-    name: str
-    category: str
-    attacks: str
-    share: float
-    turns: int = 1
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class StepShape:
-    """What one step of a role is made of."""
-
-    role: Role
-    bouts: int
-    num_attacks: int
-    num_responses: int
-    mix: tuple[Ingredient, ...]
-    attack_sampling: Sampling
-    response_sampling: Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,32 +46,6 @@ def apportion(total: int, shares: Sequence[float]) -> list[int]:
     for i in by_remainder[: total - sum(parts)]:
         parts[i] += 1
     return parts
-
-
-def training_bouts(
-    moment: Moment, shape: StepShape, seeds: Mapping[str, Sequence[Seed]], replayed: Sequence[Replayed]
-) -> list[Bout]:
-    """The bouts of one step. Where `replayed` has too few attacks for the share that asks for them, the policy writes the rest.
-
-    `seeds` by category. Raises ValueError naming a category that has none.
-    """
-    counts = apportion(shape.bouts, [ingredient.share for ingredient in shape.mix])
-    replay = iter(replayed)
-    bouts: list[Bout] = []
-    for ingredient, count in zip(shape.mix, counts, strict=True):
-        old = [attack for _, attack in zip(range(count), replay, strict=False)] if _is_replay(ingredient) else []
-        for attack in old:
-            plan = AttackPlan(Strategy.RECORDED, 1, recorded=(attack.attack,))
-            bouts.append(_bout(moment, shape, len(bouts), ingredient.name, attack.seed, plan))
-        for seed in draw(seeds, ingredient.category, count - len(old), moment.rng(ingredient.name)):
-            bouts.append(_bout(moment, shape, len(bouts), ingredient.name, seed, _plan(shape, ingredient)))
-    return bouts
-
-
-def num_replayed(shape: StepShape) -> int:
-    """How many attacks of the pool one step can use."""
-    counts = apportion(shape.bouts, [ingredient.share for ingredient in shape.mix])
-    return sum(count for count, ingredient in zip(counts, shape.mix, strict=True) if _is_replay(ingredient))
 
 
 def draw(seeds: Mapping[str, Sequence[Seed]], category: str, count: int, rng: random.Random) -> list[Seed]:
@@ -159,36 +108,3 @@ def evaluation_bouts(moment: Moment, suites: Sequence[Suite], response_sampling:
         for suite in suites
         for i, case in enumerate(suite.cases)
     ]
-
-
-def _is_replay(ingredient: Ingredient) -> bool:
-    return ingredient.attacks == Strategy.RECORDED
-
-
-def _plan(shape: StepShape, ingredient: Ingredient) -> AttackPlan:
-    strategy = Strategy.POLICY if _is_replay(ingredient) else ingredient.attacks
-    return AttackPlan(
-        strategy,
-        shape.num_attacks,
-        sampling=shape.attack_sampling,
-        turns=ingredient.turns,
-        parameters=ingredient.parameters,
-    )
-
-
-def _bout(moment: Moment, shape: StepShape, index: int, suite: str, seed: Seed, plan: AttackPlan) -> Bout:
-    return Bout(
-        bout_id=moment.bout_id(index),
-        run_id=moment.run_id,
-        purpose=Purpose.TRAIN,
-        learners=(shape.role,),
-        round=moment.round,
-        step=moment.step,
-        suite=suite,
-        seed=seed,
-        attack_plan=plan,
-        num_responses=shape.num_responses,
-        response_sampling=shape.response_sampling,
-        attacker=moment.policies[Slot.ATTACKER],
-        defender=moment.policies[Slot.DEFENDER],
-    )

@@ -1,1 +1,1 @@
-"""The learner: one policy, its optimiser and the GRPO step, in torch."""
+"""The learner: one policy and its optimiser. It owns encoding, packing, scoring, the backward pass and checkpoints."""

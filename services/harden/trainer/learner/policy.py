@@ -1,31 +1,27 @@
-"""A policy with its processor: from prompts and answers to the log-prob of every answer token.
+"""A policy from its directory: the model, what of it is trained, and its prompts and answers as tokens."""
 
-Shapes: see layout.py; H hidden, V vocabulary.
-"""
-
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers.core_model_loading import revert_weight_conversion
 
 from harden.serving.ports import Prompt
 from harden.serving.prompt_encoder import PromptEncoder
-from harden.trainer.learner.layout import EncodedPrompt, Pass, Row, passes, plain_rows, tree_rows
+from harden.trainer.learner.layout import EncodedPrompt
+from harden.trainer.learner.settings import LoRASettings
 
-# Decoders known to follow a mask and positions given from outside; the check at the start has the last word.
-TREE_DECODERS = frozenset({"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "olmo2", "smollm3"})
-TREE_MODELS = TREE_DECODERS | {"llava"}
-# Log-probs of the two layouts differ by rounding only; a layout that is not understood is off by far more.
-LAYOUT_TOLERANCE = 1e-3
-CHECK_TOKENS = 12
+# peft's name for the only adapter of a model.
+ADAPTER = "default"
+# What peft puts before the names of a model's modules in an adapter's file.
+ADAPTER_PREFIX = "base_model.model."
 
 
 class Reader:
@@ -59,94 +55,118 @@ class Reader:
         return [*self.tokenizer(text, add_special_tokens=False).input_ids, self.tokenizer.eos_token_id]
 
 
-def load_model(directory: Path, device: torch.device) -> Any:
-    """The model in float32 and evaluation mode: dropout would make the policy differ from the one that is served."""
+def load_model(directory: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> Any:
+    """The model in evaluation mode: dropout would make the policy differ from the one that is served."""
     config = AutoConfig.from_pretrained(directory, local_files_only=True)
     kind = AutoModelForImageTextToText if _has_vision(config) else AutoModelForCausalLM
-    model = kind.from_pretrained(directory, local_files_only=True, use_safetensors=True, dtype=torch.float32)
+    model = kind.from_pretrained(directory, local_files_only=True, use_safetensors=True, dtype=dtype)
     return model.to(device).eval()
+
+
+def checkpoint_layers(model: nn.Module) -> None:
+    """Each layer keeps its input alone and is computed again in the backward pass.
+
+    Layers do so in training mode only, which would also turn dropout on: it is taken out first.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name in ("attention_dropout", "dropout"):
+            # Attention and some MLPs drop by a number of their own.
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
+    model.train()
+
+
+def add_lora(model: Any, settings: LoRASettings) -> None:
+    """Puts an adapter that changes nothing yet on every target; everything else stops being trained."""
+    config = LoraConfig(
+        r=settings.rank, lora_alpha=settings.alpha, target_modules=list(settings.targets), lora_dropout=0.0, bias="none"
+    )
+    try:
+        inject_adapter_in_model(config, model, adapter_name=ADAPTER)
+    except ValueError as error:
+        raise ValueError(f"lora.targets {list(settings.targets)} match no module that can have an adapter: {error}") from error
+    # An adapter learns in float32 whatever the number format of the frozen weights: its steps are smaller than theirs can be.
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.float()
+
+
+def freeze(model: Any, patterns: Sequence[str]) -> None:
+    names = [name for name, _ in model.named_parameters()]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ValueError(f"frozen pattern {pattern!r} matches no parameter of the model; it has such as {names[0]!r}")
+    for name, parameter in model.named_parameters():
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            parameter.requires_grad_(False)
+
+
+@contextmanager
+def without_adapters(model: nn.Module) -> Iterator[None]:
+    """The policy as it was before any adapter."""
+    layers = lora_layers(model)
+    for layer in layers.values():
+        layer.enable_adapters(False)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    try:
+        yield
+    finally:
+        for layer in layers.values():
+            # This marks every adapter as trained, frozen ones too.
+            layer.enable_adapters(True)
+        for layer in layers.values():
+            for parameter in layer.parameters():
+                parameter.requires_grad_(False)
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+def lora_layers(model: nn.Module) -> dict[str, Any]:
+    return {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
+
+
+@torch.no_grad()
+def full_tensors(model: Any) -> Mapping[str, Tensor]:
+    """The tensors that `save_pretrained` would write, adapters added to the weights they stand beside; of tied ones only
+    the original. They are the model's own where nothing had to be added."""
+    tied = set(getattr(model, "all_tied_weights_keys", None) or ())
+    layers = lora_layers(model)
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        if name in tied or "lora_" in name:
+            continue
+        owner, _, leaf = name.rpartition(".base_layer.")
+        if owner:
+            if leaf == "weight":
+                delta = layers[owner].get_delta_weight(ADAPTER)
+                tensor = (tensor.float() + delta).to(tensor.dtype)
+            name = f"{owner}.{leaf}"
+        tensors[name] = tensor.detach()
+    return revert_weight_conversion(model, tensors)
+
+
+def adapter_tensors(model: Any) -> Mapping[str, Tensor]:
+    """The tensors of `adapter_model.safetensors`, which peft loads onto the policy that training began with."""
+    saved = get_peft_model_state_dict(model, adapter_name=ADAPTER)
+    return {f"{ADAPTER_PREFIX}{name}": tensor.detach() for name, tensor in saved.items()}
+
+
+def adapter_config(settings: LoRASettings, base: str) -> dict[str, Any]:
+    """`adapter_config.json` of the adapter; `base` names the policy it belongs on."""
+    return {
+        "peft_type": "LORA",
+        "base_model_name_or_path": base,
+        "r": settings.rank,
+        "lora_alpha": settings.alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": sorted(settings.targets),
+        "inference_mode": True,
+    }
 
 
 def _has_vision(config: Any) -> bool:
     return getattr(config, "vision_config", None) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Predictions:
-    """`entropy_N` is of the whole distribution the token was drawn from, without a gradient."""
-
-    logprobs_N: Tensor
-    entropy_N: Tensor
-
-
-class Scorer:
-    """Log-probs under a model, of the distribution the engine draws from: temperature applied, banned tokens impossible."""
-
-    def __init__(self, model: Any, layout: str) -> None:
-        self.model = model
-        vocabulary_size, self._hidden_size = model.get_output_embeddings().weight.shape
-        self.banned = frozenset(model.generation_config.suppress_tokens or ())
-        # The lowest number rather than -inf: its probability is 0 as well, and 0 times it is 0 and not NaN.
-        self._ban_V = torch.zeros(vocabulary_size, device=model.device)
-        if self.banned:
-            self._ban_V[sorted(self.banned)] = torch.finfo(torch.float32).min
-        self.uses_tree = layout == "tree" or (layout == "auto" and _knows_trees(model.config) and self._layouts_agree())
-
-    def rows(
-        self, prompt: EncodedPrompt, members: Sequence[int], answers: Sequence[Sequence[int]], temperature: float
-    ) -> Iterator[Row]:
-        """The answers of one prompt as rows of the layout in use."""
-        if self.uses_tree:
-            return tree_rows(prompt, members, answers, temperature, self._hidden_size)
-        return plain_rows(prompt, members, answers, temperature)
-
-    def score(self, batch: Pass) -> Predictions:
-        logits_UV = self._tree_logits(batch) if self.uses_tree else self._plain_logits(batch)
-        logprobs_UV = (_at_least_float32(logits_UV) / batch.temperature_U[:, None] + self._ban_V).log_softmax(-1)
-        with torch.no_grad():
-            entropy_U = -(logprobs_UV.exp() * logprobs_UV).sum(-1)
-        return Predictions(logprobs_UV[batch.predictor_of_N, batch.targets_N], entropy_U[batch.predictor_of_N])
-
-    def _tree_logits(self, batch: Pass) -> Tensor:
-        """Logits of the predicting positions only: the vocabulary is the widest thing in a small model."""
-        decoder: nn.Module = getattr(self.model, self.model.base_model_prefix)
-        mask = None if batch.mask_BLL is None else batch.mask_BLL[:, None].to(self.model.dtype)
-        hidden_BLH = decoder(
-            input_ids=batch.input_ids_BL,
-            attention_mask=mask,
-            position_ids=batch.position_ids_BL,
-            use_cache=False,
-            **batch.extras,
-        ).last_hidden_state
-        return self.model.get_output_embeddings()(hidden_BLH.flatten(0, 1).index_select(0, batch.predictors_U))
-
-    def _plain_logits(self, batch: Pass) -> Tensor:
-        """The model's own forward, whatever it does between hidden states and logits."""
-        logits_BLV = self.model(
-            input_ids=batch.input_ids_BL, attention_mask=batch.is_token_BL, use_cache=False, **batch.extras
-        ).logits
-        return logits_BLV.flatten(0, 1).index_select(0, batch.predictors_U)
-
-    @torch.no_grad()
-    def _layouts_agree(self) -> bool:
-        usable = [token for token in range(len(self._ban_V)) if token not in self.banned][-CHECK_TOKENS:]
-        prompt = EncodedPrompt(tuple(usable[:4]))
-        answers = [usable[4:9], [*usable[4:6], *usable[9:12]], usable[6:12]]
-        scores = []
-        for self.uses_tree in (True, False):
-            rows = list(self.rows(prompt, range(len(answers)), answers, 1.0))
-            (batch,) = passes(rows, CHECK_TOKENS**2, 0, self.model.device)
-            by_answer = dict(zip(batch.members, self.score(batch).logprobs_N.split(batch.lengths), strict=True))
-            scores.append(torch.cat([by_answer[i] for i in range(len(answers))]))
-        return bool((scores[0] - scores[1]).abs().max() < LAYOUT_TOLERANCE)
-
-
-def _knows_trees(config: Any) -> bool:
-    text = config.get_text_config()
-    window = getattr(text, "sliding_window", None)
-    kinds = getattr(text, "layer_types", None) or ["sliding_attention" if window else "full_attention"]
-    return config.model_type in TREE_MODELS and text.model_type in TREE_DECODERS and set(kinds) == {"full_attention"}
-
-
-def _at_least_float32(values: Tensor) -> Tensor:
-    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -1,14 +1,26 @@
 """The objective on distributions small enough to enumerate: oracles of the GRPO family."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from harden.trainer.core import advantages
-from harden.trainer.learner.objective import TokenBatch, grpo_loss, importance_weights, kl_values, shares
-from harden.trainer.learner.settings import ObjectiveSettings
+from harden.trainer.objectives.grpo import (
+    GRPO,
+    Baseline,
+    GRPOConstants,
+    GRPOSettings,
+    advantages_of,
+    importance_weights,
+    shares,
+)
+from harden.trainer.objectives.kl import kl_values
+from harden.trainer.objectives.ports import Figures, Sample, SampleGroup, View
+from tests.support.tiny_models import a_prompt
 
 NUM_ACTIONS = 5
 
@@ -20,17 +32,42 @@ def policies(random_seed: int = 0) -> tuple[Tensor, Tensor]:
     return theta.requires_grad_(), ref
 
 
-def a_batch(
-    theta_N: Tensor, advantages_N: list[float], *, behav: Tensor | None = None, prox: Tensor | None = None
-) -> TokenBatch:
-    now = theta_N.detach()
-    return TokenBatch(
-        torch.tensor(advantages_N, dtype=torch.float64),
-        torch.full_like(now, 1 / len(now)),
-        now if behav is None else behav,
-        now if prox is None else prox,
-        None,
+@dataclass(frozen=True)
+class Tokens:
+    """One-token samples: what GRPO is given of each."""
+
+    view: View
+    constants: GRPOConstants
+
+    def loss(self, **settings: Any) -> tuple[Tensor, Figures]:
+        return GRPO(GRPOSettings(**settings)).loss(self.view, self.constants)
+
+
+def some_tokens(
+    theta_N: Tensor,
+    advantages_N: Sequence[float],
+    *,
+    behav: Tensor | None = None,
+    prox: Tensor | None = None,
+    ref: Tensor | None = None,
+) -> Tokens:
+    now, none = theta_N.detach(), torch.empty(0, dtype=torch.int64)
+    view = View(
+        sample_of_N=torch.arange(len(now)),
+        position_N=torch.zeros(len(now), dtype=torch.int64),
+        policy_N=theta_N,
+        proximal_N=now if prox is None else prox,
+        behaviour_N=now if behav is None else behav,
+        reference_N=ref,
+        contrast_C=now[:0],
+        contrast_at_C=none,
     )
+    constants = GRPOConstants(
+        moves=[True] * len(now),
+        advantages_S=torch.tensor(advantages_N, dtype=torch.float64),
+        shares_S=torch.full_like(now, 1 / len(now)),
+    )
+    return Tokens(view, constants)
 
 
 def gradient_of(loss: Tensor, of: Tensor) -> Tensor:
@@ -78,27 +115,51 @@ def test_k1_in_the_reward_does_what_k2_in_the_loss_does() -> None:
     gradients = []
     for estimator, kl_in in (("k1", "reward"), ("k2", "loss")):
         theta_N = theta.log_softmax(-1)[actions]
-        batch = a_batch(theta_N, [0.3, -0.2, 0.0, 1.0, 0.5, -1.0])
-        batch = TokenBatch(batch.advantages_N, batch.shares_N, batch.behav_N, batch.prox_N, ref.log_softmax(-1)[actions])
-        settings = ObjectiveSettings(kl_beta=0.3, kl_estimator=estimator, kl_in=kl_in)
-        gradients.append(gradient_of(grpo_loss(theta_N, batch, settings)[0], theta))
+        tokens = some_tokens(theta_N, [0.3, -0.2, 0.0, 1.0, 0.5, -1.0], ref=ref.log_softmax(-1)[actions])
+        gradients.append(gradient_of(tokens.loss(kl_beta=0.3, kl_estimator=estimator, kl_in=kl_in)[0], theta))
     assert torch.allclose(gradients[0], gradients[1], atol=1e-12)
 
 
 def test_k1_in_the_loss_is_refused() -> None:
     with pytest.raises(ValueError, match="mean zero"):
-        ObjectiveSettings(kl_beta=0.1, kl_estimator="k1")
+        GRPOSettings(kl_beta=0.1, kl_estimator="k1")
+
+
+@pytest.mark.parametrize("ratio", ["decoupled", "behaviour"])
+@pytest.mark.parametrize("estimator", ["k1", "k3"])
+def test_a_weighted_kl_is_the_exact_one_whoever_sampled(estimator: str, ratio: str) -> None:
+    """The expectation over what a stale engine draws, in value and in gradient, is the KL of the policy to its reference."""
+    theta, ref = policies()
+    behav, prox = torch.randn(2, NUM_ACTIONS, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    log_p, log_q, log_b = theta.log_softmax(-1), ref.log_softmax(-1), behav.log_softmax(-1)
+    exact = (log_p.exp() * (log_p - log_q)).sum()
+    # Each action once, weighted as often as the engine draws it.
+    tokens = some_tokens(log_p, [0.0] * NUM_ACTIONS, behav=log_b, prox=prox.log_softmax(-1), ref=log_q)
+    tokens = Tokens(tokens.view, replace(tokens.constants, shares_S=log_b.exp()))
+    loss, _ = tokens.loss(kl_beta=1.0, kl_estimator=estimator, kl_importance=True, ratio=ratio)
+    assert loss.item() == pytest.approx(exact.item(), abs=1e-12)
+    assert torch.allclose(gradient_of(loss, theta), gradient_of(exact, theta), atol=1e-12)
+
+
+def test_a_kl_that_is_not_weighted_is_told_apart() -> None:
+    theta, ref = policies()
+    log_p, log_q = theta.log_softmax(-1), ref.log_softmax(-1)
+    log_b = torch.randn(NUM_ACTIONS, generator=torch.Generator().manual_seed(7), dtype=torch.float64).log_softmax(-1)
+    tokens = some_tokens(log_p, [0.0] * NUM_ACTIONS, behav=log_b, ref=log_q)
+    tokens = Tokens(tokens.view, replace(tokens.constants, shares_S=log_b.exp()))
+    loss, _ = tokens.loss(kl_beta=1.0)
+    assert abs(loss.item() - (log_p.exp() * (log_p - log_q)).sum().item()) > 0.05
 
 
 # Advantages
 
 
 @pytest.mark.parametrize("baseline", ["standard", "dr_grpo", "rloo"])
-def test_equal_rewards_move_nothing(baseline: advantages.Baseline) -> None:
+def test_equal_rewards_move_nothing(baseline: Baseline) -> None:
     theta, _ = policies()
     theta_N = theta.log_softmax(-1)[[0, 1, 2]]
-    values = advantages.of_group([0.1 + 0.2] * 3, baseline)
-    gradient = gradient_of(grpo_loss(theta_N, a_batch(theta_N, values), ObjectiveSettings())[0], theta)
+    values = advantages_of([0.1 + 0.2] * 3, baseline)
+    gradient = gradient_of(some_tokens(theta_N, values).loss()[0], theta)
     assert values == [0.0, 0.0, 0.0]
     assert (gradient == 0).all()
 
@@ -107,18 +168,18 @@ def test_equal_rewards_move_nothing(baseline: advantages.Baseline) -> None:
 
 
 def test_token_shares_do_not_depend_on_how_tokens_are_split_among_samples() -> None:
-    token = ObjectiveSettings(normalise="token")
+    token = GRPOSettings(normalise="token")
     assert set(shares([2, 8], token)) == set(shares([5, 5], token)) == {0.1}
 
 
 def test_sample_shares_favour_the_tokens_of_short_samples() -> None:
-    short, long = shares([2, 8], ObjectiveSettings(normalise="sample"))
+    short, long = shares([2, 8], GRPOSettings(normalise="sample"))
     assert short == pytest.approx(4 * long)
     assert 2 * short + 8 * long == pytest.approx(1)
 
 
 def test_constant_shares_do_not_look_at_lengths() -> None:
-    assert shares([2, 8], ObjectiveSettings(normalise="constant", longest=10)) == [1 / 20, 1 / 20]
+    assert shares([2, 8], GRPOSettings(normalise="constant", longest=10)) == [1 / 20, 1 / 20]
 
 
 # Clipping
@@ -142,10 +203,10 @@ def test_a_ratio_beyond_its_bound_has_no_gradient_outwards(
     theta, _ = policies()
     theta_N = theta.log_softmax(-1)[[2]]
     old = theta_N.detach() - log_ratio
-    batch = a_batch(theta_N, [advantage], behav=old, prox=old)
-    loss, sums = grpo_loss(theta_N, batch, ObjectiveSettings(ratio=ratio))
+    loss, figures = some_tokens(theta_N, [advantage], behav=old, prox=old).loss(ratio=ratio)
     assert bool((gradient_of(loss, theta) == 0).all()) is is_clipped
-    assert sums.clipped_low + sums.clipped_high == float(is_clipped)
+    clipped = figures.to_json()
+    assert clipped["clipped_low"] + clipped["clipped_high"] == float(is_clipped)
 
 
 # Importance sampling
@@ -162,7 +223,7 @@ def tis_gradient(cap: float, *, detached: bool) -> tuple[Tensor, Tensor]:
     weight_N = torch.exp(theta_N.detach() - behav_N).clamp(max=cap)
     expected = gradient_of(-(weight_N * torch.tensor(values) * theta_N).mean(), theta)
     if detached:
-        loss, _ = grpo_loss(theta_N, a_batch(theta_N, values, behav=behav_N), ObjectiveSettings(importance_cap=cap))
+        loss, _ = some_tokens(theta_N, values, behav=behav_N).loss(importance_cap=cap)
     else:
         leaking_N = torch.exp(theta_N - behav_N).clamp(max=cap)
         loss = -(leaking_N * torch.exp(theta_N - theta_N.detach()) * torch.tensor(values)).mean()
@@ -183,12 +244,12 @@ def test_a_weight_that_is_not_detached_is_told_apart() -> None:
 def test_the_weight_carries_no_gradient_even_when_prox_does() -> None:
     theta, _ = policies()
     theta_N = theta.log_softmax(-1)
-    assert not importance_weights(theta_N, theta_N.detach() - 0.3, ObjectiveSettings()).requires_grad
+    assert not importance_weights(theta_N, theta_N.detach() - 0.3, GRPOSettings()).requires_grad
 
 
 def test_masking_drops_what_is_outside_the_band() -> None:
     prox_N = torch.tensor([0.0, 1.0, -1.0, 0.5], dtype=torch.float64)
-    weight_N = importance_weights(prox_N, torch.zeros_like(prox_N), ObjectiveSettings(importance="mask", importance_cap=2.0))
+    weight_N = importance_weights(prox_N, torch.zeros_like(prox_N), GRPOSettings(importance="mask", importance_cap=2.0))
     assert weight_N.tolist() == pytest.approx([1.0, 0.0, 0.0, math.exp(0.5)])
 
 
@@ -199,9 +260,9 @@ def test_decoupled_with_prox_at_behaviour_is_ppo() -> None:
     theta, _ = policies()
     theta_N = theta.log_softmax(-1)
     old_N = theta_N.detach() + torch.tensor([0.3, -0.4, 0.1, 0.0, -0.2], dtype=torch.float64)
-    batch = a_batch(theta_N, [1.0, -1.0, 0.5, 2.0, -0.3], behav=old_N, prox=old_N)
-    decoupled = gradient_of(grpo_loss(theta_N, batch, ObjectiveSettings(ratio="decoupled"))[0], theta)
-    ppo = gradient_of(grpo_loss(theta_N, batch, ObjectiveSettings(ratio="behaviour"))[0], theta)
+    tokens = some_tokens(theta_N, [1.0, -1.0, 0.5, 2.0, -0.3], behav=old_N, prox=old_N)
+    decoupled = gradient_of(tokens.loss(ratio="decoupled")[0], theta)
+    ppo = gradient_of(tokens.loss(ratio="behaviour")[0], theta)
     assert torch.equal(decoupled, ppo)
 
 
@@ -210,22 +271,46 @@ def test_decoupled_at_the_start_of_a_step_is_the_weighted_policy_gradient() -> N
     theta_N = theta.log_softmax(-1)
     behav_N = theta_N.detach() - torch.tensor([0.3, -0.4, 0.1, 0.0, 0.2], dtype=torch.float64)
     values = [1.0, -1.0, 0.5, 2.0, -0.3]
-    loss, _ = grpo_loss(theta_N, a_batch(theta_N, values, behav=behav_N), ObjectiveSettings())
+    loss, _ = some_tokens(theta_N, values, behav=behav_N).loss()
     weight_N = torch.exp(theta_N.detach() - behav_N)
     expected = gradient_of(-(weight_N * torch.tensor(values) * theta_N).mean(), theta)
     assert torch.allclose(gradient_of(loss, theta), expected, atol=1e-12)
 
 
-def test_sums_of_parts_add_up() -> None:
+def test_figures_of_parts_add_up() -> None:
     theta, _ = policies()
     theta_N = theta.log_softmax(-1)
     behav_N = theta_N.detach() - torch.tensor([0.9, -0.4, 0.1, 0.0, 0.2], dtype=torch.float64)
     values = [1.0, -1.0, 0.5, 2.0, -0.3]
-    _, whole = grpo_loss(theta_N, a_batch(theta_N, values, behav=behav_N), ObjectiveSettings())
-    _, first = grpo_loss(theta_N[:2], a_batch(theta_N[:2], values[:2], behav=behav_N[:2]), ObjectiveSettings())
-    _, second = grpo_loss(theta_N[2:], a_batch(theta_N[2:], values[2:], behav=behav_N[2:]), ObjectiveSettings())
-    first.add(second)
-    assert first.weight == pytest.approx(whole.weight)
-    assert first.weight_max == whole.weight_max == pytest.approx(2.0)
-    assert first.engine_k1 == pytest.approx(whole.engine_k1)
-    assert first.tokens == 5
+    _, whole = some_tokens(theta_N, values, behav=behav_N).loss()
+    _, parts = some_tokens(theta_N[:2], values[:2], behav=behav_N[:2]).loss()
+    parts.add(some_tokens(theta_N[2:], values[2:], behav=behav_N[2:]).loss()[1])
+    assert parts.to_json() == pytest.approx(whole.to_json())
+    assert whole.to_json()["is_max"] == pytest.approx(2.0)
+    assert 0 < whole.to_json()["is_ess"] < 1
+
+
+# From samples to constants
+
+
+def a_group(rewards: Sequence[float], length: int = 3) -> SampleGroup:
+    samples = tuple(Sample((9,) * length, (-1.0,) * length, rewards={"task": r}) for r in rewards)
+    return SampleGroup(a_prompt(), samples)
+
+
+def test_a_sample_without_advantage_does_not_move_unless_a_kl_moves_it() -> None:
+    groups = [a_group([1.0, 1.0]), a_group([1.0, 0.0]), a_group([1.0, 0.0, -1.0])]
+    constants = GRPO(GRPOSettings()).constants(groups, step=0)
+    assert constants.moves == [False, False, True, True, True, False, True]
+    assert constants.figures == {"zero_variance_share": pytest.approx(1 / 3)}
+    assert all(GRPO(GRPOSettings(kl_beta=0.1)).constants(groups, step=0).moves)
+
+
+def test_channels_of_reward_add_up() -> None:
+    sample = Sample((9,), (-1.0,), rewards={"task": 1.0, "format": 0.1})
+    assert sample.reward == pytest.approx(1.1)
+
+
+def test_skipped_samples_count_in_the_denominator() -> None:
+    constants = GRPO(GRPOSettings()).constants([a_group([1.0, 1.0], length=4), a_group([1.0, 0.0], length=6)], step=0)
+    assert constants.shares_S.tolist() == pytest.approx([1 / 20] * 4)

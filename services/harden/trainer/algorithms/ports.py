@@ -1,0 +1,104 @@
+"""What an algorithm is: it says which bouts a step wants, and makes weighted terms of samples out of what came back.
+
+It knows the game (seeds, mixtures, verdicts, rewards) and nothing of models: losses are objectives, passes the learner's.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel
+
+from harden.domain.bout import Bout, Role
+from harden.domain.completion import Sampling
+from harden.domain.game import AnchorSource, ImageRenderer
+from harden.domain.seed import Seed
+from harden.domain.verdict import JudgedBout
+from harden.store.ports import BlobStore
+from harden.trainer.core.admission import LagOf
+from harden.trainer.core.plan import Moment, Replayed
+from harden.trainer.objectives.ports import Term
+
+SeedPool = Mapping[str, Sequence[Seed]]
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What an algorithm is made with besides its settings. `role`: whose policy learns."""
+
+    role: Role
+    attack_sampling: Sampling
+    response_sampling: Sampling
+    max_version_lag: int
+    anchors: AnchorSource
+    images: ImageRenderer
+    store: BlobStore
+
+
+@dataclass(frozen=True, slots=True)
+class BoutRequest:
+    """Where in the game bouts are wanted, and of what they may be made.
+
+    `replay(count, random_seed)` draws attacks that once worked; fewer where there are fewer.
+    """
+
+    moment: Moment
+    seeds: SeedPool
+    replay: Callable[[int, int], Sequence[Replayed]]
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """Where in the game a step is taken. `lag_of`: how far behind the policy that wrote a completion is."""
+
+    run_id: str
+    round: int
+    step: int
+    seeds: SeedPool
+    lag_of: LagOf
+
+
+@dataclass(frozen=True, slots=True)
+class StepTerms:
+    """What the learner takes, and what became of every bout: those not named in `dropped` were learned from."""
+
+    terms: Sequence[Term]
+    dropped: Mapping[str, str] = field(default_factory=dict)  # bout id -> why nothing of it was learned from
+    figures: Mapping[str, float] = field(default_factory=dict)  # such as reward_mean; those without a value are left out
+
+    def without(self, judged: Sequence[JudgedBout], reason: str) -> "StepTerms":
+        """Nothing was learned after all: every bout that had not been dropped is now, for `reason`."""
+        return dataclasses.replace(self, dropped={b.bout.bout_id: self.dropped.get(b.bout.bout_id, reason) for b in judged})
+
+    @property
+    def lags(self) -> list[int]:
+        """Largest lag in each group of drawn samples, in updates."""
+        groups = [group for term in self.terms for group in term.groups]
+        drawn = [[sample.lag for sample in group.samples if not sample.is_given] for group in groups]
+        return [max(lags) for lags in drawn if lags]
+
+
+class Algorithm(Protocol):
+    """A plug-in of the group `harden.algorithms`: made with its settings and its equipment, one for each player that learns.
+
+    `Settings` is its section of the experiment file. It keeps no state: the same request gives the same bouts, ids included,
+    and the same judged bouts give the same terms.
+    """
+
+    Settings: ClassVar[type[BaseModel]]
+
+    def __init__(self, settings: Any, equipment: Equipment) -> None: ...
+
+    @classmethod
+    def categories(cls, settings: Any) -> frozenset[str]:
+        """Categories of the seeds it draws: a game begins when there are some of each."""
+        return frozenset()
+
+    def bouts(self, request: BoutRequest) -> list[Bout]:
+        """The bouts of one step; none where it learns from what is given alone."""
+        ...
+
+    def terms(self, judged: Sequence[JudgedBout], context: StepContext) -> StepTerms:
+        """The terms of one step, in the order of the bouts."""
+        ...
