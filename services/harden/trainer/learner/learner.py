@@ -11,15 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from harden.serving.ports import Prompt
-from harden.trainer.learner import state
+from harden.trainer.learner import lora, state
 from harden.trainer.learner.batch import Part, PreparedTerm, check, encoded, part_of, whole_view
 from harden.trainer.learner.layout import EncodedPrompt, Pass, Row, passes
 from harden.trainer.learner.optimiser import Optimiser
 from harden.trainer.learner.policy import (
     Reader,
-    adapter_config,
-    adapter_tensors,
-    add_lora,
     checkpoint_layers,
     freeze,
     full_tensors,
@@ -59,7 +56,7 @@ class Learner:
         self._reader = Reader(model_dir)
         self.model = load_model(model_dir, self._device, DTYPES[settings.dtype])
         if settings.lora:
-            add_lora(self.model, settings.lora)
+            lora.add(self.model, settings.lora)
         freeze(self.model, settings.frozen)
         # It looks at how the model computes, which is the same with and without gradient checkpointing.
         self._scorer = Scorer(self.model, settings.layout, settings.max_logits)
@@ -147,7 +144,7 @@ class Learner:
         """`adapter_config.json` beside the adapter; `base` names the policy it belongs on."""
         if not self.settings.lora:
             raise ValueError("this learner trains no adapter; set `lora`")
-        return adapter_config(self.settings.lora, base)
+        return lora.config_of(self.settings.lora, base)
 
     def save_state(self, path: Path) -> None:
         """Trained weights, optimiser, objectives' own numbers, step counter and random state. `load_state` of a learner of the
@@ -174,7 +171,7 @@ class Learner:
             return full_tensors(self.model)
         if not self.settings.lora:
             raise ValueError("this learner trains no adapter, so it has only the full form; set `lora`")
-        return adapter_tensors(self.model)
+        return lora.tensors_of(self.model)
 
     def _digest_of_frozen(self) -> str:
         if self._frozen_digest is None:

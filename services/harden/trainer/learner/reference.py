@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harden.trainer.learner import state
+from harden.trainer.learner import lora, state
 from harden.trainer.learner.layout import Pass
-from harden.trainer.learner.policy import full_tensors, load_model, lora_layers, without_adapters
+from harden.trainer.learner.policy import full_tensors, load_model
 from harden.trainer.learner.scorer import Scorer
 from harden.trainer.learner.settings import LearnerSettings
 
@@ -32,7 +32,7 @@ class Reference:
     def score(self, batch: Pass) -> Tensor:
         """Log-probs of what the batch predicts."""
         if self._has_adapters:
-            with without_adapters(self._policy.model):
+            with lora.without_adapters(self._policy.model):
                 return self._policy.score(batch).logprobs_N
         self.ensure()
         assert self._scorer is not None
@@ -44,4 +44,4 @@ class Reference:
 
     @property
     def _has_adapters(self) -> bool:
-        return self._settings.lora is not None and bool(lora_layers(self._policy.model))
+        return self._settings.lora is not None and bool(lora.layers_of(self._policy.model))
