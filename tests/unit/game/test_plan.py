@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,3 +81,13 @@ def test_seeds_are_drawn_evenly(count: int) -> None:
     times = [drawn.count(seed) for seed in SEEDS["harmful"]]
     assert len(drawn) == count
     assert max(times) - min(times) <= 1
+
+
+def test_bouts_go_to_the_panel_of_the_experiment_and_are_attacked_as_the_mixture_says() -> None:
+    mix = (Ingredient("talk", "harmful", "crescendo", 1.0, turns=3, parameters={"backtrack": False}),)
+    bouts = plan.training_bouts(replace(a_moment(), panel="strict"), replace(SHAPE, mix=mix), SEEDS, [])
+    assert {bout.panel for bout in bouts} == {"strict"}
+    assert {(b.attack_plan.strategy, b.attack_plan.turns, b.attack_plan.sampling) for b in bouts} == {
+        ("crescendo", 3, SHAPE.attack_sampling)
+    }
+    assert all(bout.attack_plan.parameters == {"backtrack": False} for bout in bouts)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harden.domain import ids
-from harden.domain.bout import AttackPlan, Bout, Parameter, Purpose, RecordedAttack, Role, Strategy
+from harden.domain.bout import DEFAULT_PANEL, AttackPlan, Bout, Parameter, Purpose, RecordedAttack, Role, Strategy
 from harden.domain.completion import Sampling
 from harden.domain.game import Suite
 from harden.domain.policy import PolicyRef, Slot
@@ -46,6 +46,7 @@ class Moment:
     step: int
     name: str
     policies: Mapping[Slot, PolicyRef]
+    panel: str = DEFAULT_PANEL
 
     def bout_id(self, index: int | str) -> str:
         return ids.child(ids.root(self.run_id, self.round, self.name, self.step), "bout", index)
@@ -133,6 +134,7 @@ def measuring_bouts(
             response_sampling=response_sampling,
             attacker=moment.policies[Slot.ATTACKER],
             defender=moment.policies[Slot.DEFENDER],
+            panel=moment.panel,
         )
         for i, seed in enumerate(seeds)
     ]
@@ -155,6 +157,7 @@ def evaluation_bouts(moment: Moment, suites: Sequence[Suite], response_sampling:
             response_sampling=response_sampling,
             attacker=moment.policies[Slot.ATTACKER],
             defender=moment.policies[Slot.DEFENDER],
+            panel=moment.panel,
         )
         for suite in suites
         for i, case in enumerate(suite.cases)
@@ -191,4 +194,5 @@ def _bout(moment: Moment, shape: StepShape, index: int, suite: str, seed: Seed, 
         response_sampling=shape.response_sampling,
         attacker=moment.policies[Slot.ATTACKER],
         defender=moment.policies[Slot.DEFENDER],
+        panel=moment.panel,
     )
