@@ -14,11 +14,11 @@ from harden.domain.bout import Bout
 from harden.domain.errors import PoisonError, SetupError
 from harden.domain.events import DeadLetter, Event
 from harden.domain.response import SampledBout
-from harden.domain.verdict import JudgedBout, Label
+from harden.domain.verdict import ContinuedBout, JudgedBout, Label
 from harden.topics import ATTACKS, BOUTS, RESPONSES, VERDICTS, Topic
 
 app = App(name="bout", help="Bouts: a seed, the attacks on it, the answers and their verdicts.")
-# Newest stage first: each holds the ones before it whole.
+# Each holds the ones before it whole.
 STAGES: tuple[Topic, ...] = (VERDICTS, RESPONSES, ATTACKS, BOUTS)
 MIN_PREFIX = 6
 
@@ -54,14 +54,31 @@ def show(
 
 
 def _newest(log: OpenLog, prefix: str) -> Event | None:
+    """The event of the furthest stage, None where no stage is on the log."""
+    newest: list[Event] = []
+    ids: set[bytes | None] = set()
     for topic in STAGES:
         messages = read_all(log, [topic.name], lambda message: _is_of(message, prefix))
-        ids = {message.key for message in messages}
+        ids |= {message.key for message in messages}
         if len(ids) > 1:
             raise SetupError(f"{len(ids)} bouts begin with {prefix}; give more digits")
-        if messages:
-            return codec.from_message(topic, messages[-1])
-    return None
+        newest += [codec.from_message(topic, message) for message in messages[-1:]]
+    return max(newest, key=lambda event: how_far(event.fact), default=None)
+
+
+def how_far(fact: object) -> tuple[int, int]:
+    """Of a bout: the turn it is in and its stage in that turn. A turn's later stage is further, a later turn further still."""
+    match fact:
+        case JudgedBout():
+            return fact.turn, 3
+        case SampledBout():
+            return fact.attacked.turn, 2
+        case AttackedBout():
+            return fact.turn, 1
+        case ContinuedBout():
+            return fact.judged.turn + 1, 0
+        case _:
+            return 0, 0
 
 
 def _deaths(log: OpenLog, prefix: str) -> list[Event]:
@@ -88,19 +105,25 @@ def _print(event: Event, reveal: bool) -> None:
     print(f"  round {bout.round}, step {bout.step}, suite {bout.suite}, {bout.purpose.value}; {learners}")
     print(f"  seed {bout.seed.seed_id} ({bout.seed.label.value}, {bout.seed.category})")
     print(f"  attacker v{bout.attacker.version}, defender v{bout.defender.version} ({bout.defender.slot.value})")
+    plan = bout.attack_plan
+    if plan.turns > 1:
+        print(f"  {plan.strategy}, turn {how_far(fact)[0] + 1} of {plan.turns}")
     match fact:
         case JudgedBout():
-            _print_judged(fact, reveal)
+            for judged in fact.turns():
+                _print_judged(judged, reveal)
         case SampledBout():
             print(f"  {len(fact.attacked.attacks)} attacks and {len(fact.responses)} responses, waiting for the judge")
         case AttackedBout():
             print(f"  {len(fact.attacks)} attacks, waiting for responses")
+        case ContinuedBout():
+            print(f"  turn {fact.judged.turn + 1} is judged, waiting for the attacks of the next")
         case _:
             print("  scheduled, waiting for its attacks")
 
 
 def _bout_of(fact: object) -> Bout:
-    assert isinstance(fact, AttackedBout | SampledBout | JudgedBout)
+    assert isinstance(fact, ContinuedBout | AttackedBout | SampledBout | JudgedBout)
     return fact.bout
 
 

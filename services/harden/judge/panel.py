@@ -1,14 +1,17 @@
 """A panel: members that are asked side by side, and how many opinions each question needs."""
 
+import queue
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
+from functools import partial
 
 from harden.domain.errors import TransientError
 from harden.domain.judging import AttackCase, Case, PanelMember
-from harden.domain.verdict import Ballot
+from harden.domain.verdict import MAX_QUESTIONS, QUESTION, Ballot
 from harden.judge.core import quorum as rules
 from harden.judge.core.shape import well_formed
 
@@ -25,6 +28,41 @@ class Ballots:
 
     of_cases: list[tuple[Ballot, ...]]
     abstentions: Counter[tuple[str, str]] = field(default_factory=Counter)  # (member, reason)
+
+
+class _Threads:
+    """Threads that ask one member. Daemons: one that never gets its answer does not keep the process from ending."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self._name = name
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._started = 0
+        self._tasks: queue.SimpleQueue[tuple[Future[object], Callable[[], object]] | None] = queue.SimpleQueue()
+
+    def submit(self, ask: Callable[[], object]) -> "Future[object]":
+        with self._lock:
+            if self._started < self._limit:
+                self._started += 1
+                threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
+        future: Future[object] = Future()
+        self._tasks.put((future, ask))
+        return future
+
+    def close(self) -> None:
+        """Those that still wait for an answer end when they have it."""
+        for _ in range(self._started):
+            self._tasks.put(None)
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            future, ask = task
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(ask())
+            except BaseException as error:
+                future.set_exception(error)
 
 
 class Panel:
@@ -51,11 +89,12 @@ class Panel:
         self.response_questions = _union(member.response_questions for member in members)
         self.quorum = dict(quorum or {})
         every = [*self.attack_questions, *self.response_questions]
+        _check_names(name, members, every)
         if unknown := sorted(self.quorum.keys() - set(every)):
             raise ValueError(f"the panel {name} has a quorum for {', '.join(unknown)}, which none of its members answers")
         if unmet := rules.unmet(self.quorum, every, _able(members)):
             raise ValueError(f"the quorum of {', '.join(unmet)} in the panel {name} is more than its members can give")
-        self._threads = [ThreadPoolExecutor(num_threads, thread_name_prefix=f"{name}-{m.name}") for m in members]
+        self._threads = [_Threads(f"{name}-{m.name}", num_threads) for m in members]
 
     def ask(self, cases: Sequence[Case]) -> Ballots:
         """Every member about every case it answers questions on.
@@ -65,7 +104,7 @@ class Panel:
         """
         asked = [[i for i, case in enumerate(cases) if _questions(member, case)] for member in self._members]
         futures = [
-            threads.submit(member.ballots, [cases[i] for i in places]) if places else None
+            threads.submit(partial(member.ballots, [cases[i] for i in places])) if places else None
             for member, threads, places in zip(self._members, self._threads, asked, strict=True)
         ]
         deadline = time.monotonic() + self._deadline_s
@@ -95,7 +134,7 @@ class Panel:
     def close(self) -> None:
         """Members that still answer are left to themselves."""
         for threads in self._threads:
-            threads.shutdown(wait=False, cancel_futures=True)
+            threads.close()
 
     def _check_quorum(self, cases: Sequence[Case], able: Sequence[PanelMember]) -> None:
         asked: list[str] = []
@@ -108,7 +147,18 @@ class Panel:
             raise TransientError(f"{', '.join(out)} did not answer, which leaves {', '.join(unmet)} without a quorum")
 
 
-def _result(future: "Future[Sequence[Ballot]]", deadline: float) -> tuple[object, str]:
+def _check_names(panel: str, members: Sequence[PanelMember], every: Sequence[str]) -> None:
+    """ValueError for names that no ballot could carry over the wire."""
+    if wrong := [question for question in every if not QUESTION.fullmatch(question)]:
+        raise ValueError(f"the panel {panel}: {', '.join(map(repr, wrong))} is no name of a question, such as `on_goal`")
+    if len(every) > MAX_QUESTIONS:
+        raise ValueError(f"the panel {panel} has {len(every)} questions; a verdict holds {MAX_QUESTIONS}")
+    names = [member.name for member in members]
+    if len(set(names)) < len(names):
+        raise ValueError(f"the panel {panel} has two members of one name ({', '.join(names)}); name each once")
+
+
+def _result(future: "Future[object]", deadline: float) -> tuple[object, str]:
     """What the member returned, or why it is out."""
     wait([future], timeout=max(0.0, deadline - time.monotonic()))
     if not future.done():

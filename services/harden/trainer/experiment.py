@@ -18,7 +18,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 import harden
 from harden import plugins
-from harden.domain.bout import Role
+from harden.domain.bout import DEFAULT_PANEL, Role
 from harden.domain.completion import Sampling
 from harden.domain.errors import SetupError
 from harden.trainer.core.monitor import Limits
@@ -172,6 +172,8 @@ class Experiment(_Part):
     seed: int = Field(0, ge=0, lt=2**31)
     # Name of an installed world.
     world: Annotated[str, AfterValidator(check_installed)] = DEFAULT
+    # Which panel of the judge's settings decides every bout.
+    panel: str = Field(DEFAULT_PANEL, pattern=r"^[a-z][a-z0-9_-]{0,63}$")
     policies: Policies = Policies()
     schedule: Schedule = Schedule()
     sampling: Sides = Sides()

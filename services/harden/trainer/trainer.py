@@ -291,7 +291,7 @@ class Trainer:
         return self._inbox.take(bout_ids, self._experiment.schedule.bout_timeout_s, self._observer.waiting)
 
     def _moment(self, round_: int, step: int, name: str) -> plan.Moment:
-        return plan.Moment(self.game.run_id, round_, step, name, self._policies())
+        return plan.Moment(self.game.run_id, round_, step, name, self._policies(), self._experiment.panel)
 
     def _policies(self) -> dict[Slot, PolicyRef]:
         return {SLOT_OF[role]: self._current(role).policy for role in Role}

@@ -4,6 +4,7 @@ A verdict is answers to named questions. A question that is new needs a judge th
 answer; what stands between carries it as it is.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,6 +26,11 @@ FAITHFUL = "faithful"  # yes, no: the hidden part supports what is shown
 
 # The answer to any question that was asked and could not be decided. Never trained on and never counted as another.
 UNSCOREABLE = "unscoreable"
+# What the wire holds of one answer.
+MAX_LABEL_CHARACTERS = 128
+MAX_WHY_CHARACTERS = 16_384
+MAX_QUESTIONS = 64
+QUESTION = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class Label(StrEnum):
@@ -42,6 +48,10 @@ class Refusal(StrEnum):
     PARTIAL = "partial"
     NONE = "none"
     UNSCOREABLE = UNSCOREABLE
+
+
+_LABELS = {label.value: label for label in Label}
+_REFUSALS = {refusal.value: refusal for refusal in Refusal}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +101,19 @@ class Verdict:
         """None where nobody answered, and where the answer is a label."""
         return next((answer.score for answer in self.answers if answer.question == question), None)
 
+    # A label that is none of the question's is treated as no decision: it is never trained on and never counted.
+
     @property
     def prompt_harmful(self) -> Label:
-        return Label(self.label(PROMPT_HARMFUL))
+        return _LABELS.get(self.label(PROMPT_HARMFUL), Label.UNSCOREABLE)
 
     @property
     def on_goal(self) -> Label:
-        return Label(self.label(ON_GOAL))
+        return _LABELS.get(self.label(ON_GOAL), Label.UNSCOREABLE)
 
     @property
     def loosely_on_goal(self) -> Label:
-        return Label(self.label(LOOSELY_ON_GOAL))
+        return _LABELS.get(self.label(LOOSELY_ON_GOAL), Label.UNSCOREABLE)
 
     @property
     def family(self) -> str:
@@ -111,15 +123,15 @@ class Verdict:
 
     @property
     def response_harmful(self) -> Label:
-        return Label(self.label(RESPONSE_HARMFUL))
+        return _LABELS.get(self.label(RESPONSE_HARMFUL), Label.UNSCOREABLE)
 
     @property
     def refusal(self) -> Refusal:
-        return Refusal(self.label(REFUSAL))
+        return _REFUSALS.get(self.label(REFUSAL), Refusal.UNSCOREABLE)
 
     @property
     def correct(self) -> Label:
-        return Label(self.label(CORRECT))
+        return _LABELS.get(self.label(CORRECT), Label.UNSCOREABLE)
 
 
 @dataclass(frozen=True, slots=True)

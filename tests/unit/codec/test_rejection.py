@@ -69,9 +69,10 @@ def logprob(value: float) -> Spoil:
     return spoil
 
 
-def hidden(text: str) -> Spoil:
+def tokens(count: int) -> Spoil:
     def spoil(message: Any) -> None:
-        message.sampled.responses[0].completion.hidden = text
+        completion = message.sampled.responses[0].completion
+        completion.token_ids[:], completion.logprobs[:] = [1] * count, [0.0] * count
 
     return spoil
 
@@ -157,7 +158,7 @@ RULES: list[tuple[str, Fact, Spoil, str]] = [
     ),
     ("response missing", a_sampled_bout(), lambda m: m.sampled.responses.pop(), "responses: 7 of them"),
     ("responses in another order", a_sampled_bout(), lambda m: m.sampled.responses.reverse(), "responses: 8 of them"),
-    ("hidden part too long", a_sampled_bout(), hidden("x" * 1_048_577), "sampled.responses[0].completion.hidden"),
+    ("too many tokens drawn", a_sampled_bout(), tokens(131_073), "sampled.responses[0].completion.token_ids"),
     ("decision missing", a_judged_bout(), lambda m: m.judged.turns[0].response_decisions.pop(), "response_decisions: 7 for 8"),
     (
         "decision that is not there",

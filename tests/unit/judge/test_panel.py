@@ -117,12 +117,25 @@ def test_one_that_does_not_answer_in_time_abstains_and_delays_no_other_bout() ->
         says(Answer("refusal", "maybe")),
         says(Answer("refusal", score=0.5)),
         says(Answer("refusal", "full"), Answer("refusal", "none")),
+        says(Answer("refusal", "full", why="x" * 16_385)),
+        says(Answer("refusal", "full", why="\ud800")),
         Member("odd", instead=lambda: [Ballot("somebody else", "1")] * 2),
         Member("odd", instead=lambda: [Ballot("odd", "1")]),
         Member("odd", instead=lambda: ["full", "full"]),  # type: ignore[list-item]
         Member("odd", instead=lambda: None),  # type: ignore[arg-type,return-value]
     ],
-    ids=["not its question", "no such label", "a score for a label", "twice", "of another", "too few", "no ballot", "nothing"],
+    ids=[
+        "not its question",
+        "no such label",
+        "a score for a label",
+        "twice",
+        "too long a reason",
+        "half a character",
+        "of another",
+        "too few",
+        "no ballot",
+        "nothing",
+    ],
 )
 def test_an_answer_of_the_wrong_shape_is_an_abstention(member: Member) -> None:
     with a_panel(Member("a"), member) as panel:
@@ -151,6 +164,20 @@ def test_a_quorum_that_cannot_be_reached_is_refused_at_once() -> None:
         Panel("test", [Member("a")], quorum={"refusal": 2})
     with pytest.raises(ValueError, match="quorum for correct, which none of its members answers"):
         Panel("test", [Member("a")], quorum={"correct": 1})
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([], "has no members"),
+        ([Member("a"), Member("a")], "two members of one name"),
+        ([Member("a", response_questions=("Is it bad?",))], "'Is it bad.' is no name of a question"),
+        ([Member("a", response_questions=tuple(f"q{n}" for n in range(65)))], "has 65 questions; a verdict holds 64"),
+    ],
+)
+def test_a_panel_that_cannot_be_is_refused_at_once(members: list[PanelMember], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Panel("test", members)
 
 
 def test_a_bout_names_its_panel_and_an_unknown_one_is_poison() -> None:

@@ -36,7 +36,16 @@ def _is_ballot_of(member: PanelMember, case: Case, ballot: object) -> bool:
 
 
 def _is_answer(answer: Answer) -> bool:
+    if not _can_be_written(answer.why, questions.MAX_WHY_CHARACTERS):
+        return False
     if answer.label is not None:
         labels = LABELS.get(answer.question)
-        return answer.label != "" and (labels is None or answer.label in labels)
+        if labels is not None:
+            return answer.label in labels
+        return answer.label != "" and _can_be_written(answer.label, questions.MAX_LABEL_CHARACTERS)
     return answer.question not in LABELS and answer.score is not None and math.isfinite(answer.score)
+
+
+def _can_be_written(text: object, max_characters: int) -> bool:
+    """A model's words may be anything: too many of them, or half of a character."""
+    return isinstance(text, str) and len(text) <= max_characters and not any("\ud800" <= c <= "\udfff" for c in text)

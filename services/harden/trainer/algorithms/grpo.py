@@ -160,6 +160,7 @@ class GroupPlay(Algorithm, ABC):
             response_sampling=self.equipment.response_sampling,
             attacker=moment.policies[Slot.ATTACKER],
             defender=moment.policies[Slot.DEFENDER],
+            panel=moment.panel,
         )
 
     def terms(self, judged: Sequence[JudgedBout], context: StepContext) -> StepTerms:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harden.domain import ids
-from harden.domain.bout import AttackPlan, Bout, Purpose, RecordedAttack, Strategy
+from harden.domain.bout import DEFAULT_PANEL, AttackPlan, Bout, Purpose, RecordedAttack, Strategy
 from harden.domain.completion import Sampling
 from harden.domain.game import Suite
 from harden.domain.policy import PolicyRef, Slot
@@ -21,6 +21,7 @@ class Moment:
     step: int
     name: str
     policies: Mapping[Slot, PolicyRef]
+    panel: str = DEFAULT_PANEL
 
     def bout_id(self, index: int | str) -> str:
         return ids.child(ids.root(self.run_id, self.round, self.name, self.step), "bout", index)
@@ -82,6 +83,7 @@ def measuring_bouts(
             response_sampling=response_sampling,
             attacker=moment.policies[Slot.ATTACKER],
             defender=moment.policies[Slot.DEFENDER],
+            panel=moment.panel,
         )
         for i, seed in enumerate(seeds)
     ]
@@ -104,6 +106,7 @@ def evaluation_bouts(moment: Moment, suites: Sequence[Suite], response_sampling:
             response_sampling=response_sampling,
             attacker=moment.policies[Slot.ATTACKER],
             defender=moment.policies[Slot.DEFENDER],
+            panel=moment.panel,
         )
         for suite in suites
         for i, case in enumerate(suite.cases)

@@ -30,7 +30,7 @@ from harden.policy.v1 import policy_pb2 as harden_dot_policy_dot_v1_dot_policy__
 from harden.seed.v1 import seed_pb2 as harden_dot_seed_dot_v1_dot_seed__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19harden/bout/v1/bout.proto\x12\x0eharden.bout.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19harden/bout/v1/turn.proto\x1a!harden/common/v1/completion.proto\x1a\x1bharden/common/v1/meta.proto\x1a\x1dharden/policy/v1/policy.proto\x1a\x19harden/seed/v1/seed.proto\"\x8e\x01\n\x0eRecordedAttack\x12\x17\n\x04text\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x10\x12\x18\n\x06\x66\x61mily\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x34\n\x10parent_attack_id\x18\x03 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$H\x00\x88\x01\x01\x42\x13\n\x11_parent_attack_id\"`\n\tParameter\x12\x19\n\x04text\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01H\x00\x12\x19\n\x06number\x18\x02 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x00\x12\x0e\n\x04\x66lag\x18\x03 \x01(\x08H\x00\x42\r\n\x04kind\x12\x05\xbaH\x02\x08\x01\"\x88\x06\n\nAttackPlan\x12/\n\x08strategy\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12\x1f\n\x0bnum_attacks\x18\x02 \x01(\rB\n\xbaH\x07*\x05\x18\x80 (\x01\x12,\n\x08sampling\x18\x03 \x01(\x0b\x32\x1a.harden.common.v1.Sampling\x12;\n\x08recorded\x18\x04 \x03(\x0b\x32\x1e.harden.bout.v1.RecordedAttackB\t\xbaH\x06\x92\x01\x03\x10\x80 \x12\x18\n\x05turns\x18\x05 \x01(\rB\t\xbaH\x06*\x04\x18\x10(\x01\x12\x64\n\nparameters\x18\x06 \x03(\x0b\x32*.harden.bout.v1.AttackPlan.ParametersEntryB$\xbaH!\x9a\x01\x1e\x10@\"\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x1aL\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.harden.bout.v1.Parameter:\x02\x38\x01:\xee\x02\xbaH\xea\x02\x1a\xe4\x01\n\x14\x61ttack_plan.recorded\x12^recorded must hold num_attacks attacks, or none where the strategy does not play recorded ones\x1aluint(this.recorded.size()) == this.num_attacks || (this.recorded.size() == 0 && this.strategy != \'recorded\')\x1a\x80\x01\n\x1f\x61ttack_plan.sampling_for_policy\x12,sampling must be set for the strategy policy\x1a/this.strategy != \'policy\' || has(this.sampling)\"\xd7\x04\n\x04\x42out\x12&\n\x07\x62out_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12\x1a\n\x06run_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x34\n\x07purpose\x18\x03 \x01(\x0e\x32\x17.harden.bout.v1.PurposeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12;\n\x08learners\x18\x04 \x03(\x0e\x32\x14.harden.bout.v1.RoleB\x13\xbaH\x10\x92\x01\r\x10\x02\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12\r\n\x05round\x18\x05 \x01(\r\x12\x0c\n\x04step\x18\x06 \x01(\r\x12\x19\n\x05suite\x18\x07 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12*\n\x04seed\x18\x08 \x01(\x0b\x32\x14.harden.seed.v1.SeedB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\x0b\x61ttack_plan\x18\t \x01(\x0b\x32\x1a.harden.bout.v1.AttackPlanB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\rnum_responses\x18\n \x01(\rB\x08\xbaH\x05*\x03\x18\x80 \x12=\n\x11response_sampling\x18\x0b \x01(\x0b\x32\x1a.harden.common.v1.SamplingB\x06\xbaH\x03\xc8\x01\x01\x12\x35\n\x08\x61ttacker\x18\x0c \x01(\x0b\x32\x1b.harden.policy.v1.PolicyRefB\x06\xbaH\x03\xc8\x01\x01\x12\x35\n\x08\x64\x65\x66\x65nder\x18\r \x01(\x0b\x32\x1b.harden.policy.v1.PolicyRefB\x06\xbaH\x03\xc8\x01\x01\x12-\n\x05panel\x18\x0e \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,63}$\"n\n\rBoutScheduled\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12*\n\x04\x62out\x18\x02 \x01(\x0b\x32\x14.harden.bout.v1.BoutB\x06\xbaH\x03\xc8\x01\x01\"\x9f\x01\n\rBoutContinued\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12*\n\x04\x62out\x18\x02 \x01(\x0b\x32\x14.harden.bout.v1.BoutB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x05turns\x18\x03 \x03(\x0b\x32\x14.harden.bout.v1.TurnB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x0f*]\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x11\n\rPURPOSE_TRAIN\x10\x01\x12\x14\n\x10PURPOSE_EVALUATE\x10\x02\x12\x10\n\x0cPURPOSE_GATE\x10\x03*B\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_ATTACKER\x10\x01\x12\x11\n\rROLE_DEFENDER\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19harden/bout/v1/bout.proto\x12\x0eharden.bout.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19harden/bout/v1/turn.proto\x1a!harden/common/v1/completion.proto\x1a\x1bharden/common/v1/meta.proto\x1a\x1dharden/policy/v1/policy.proto\x1a\x19harden/seed/v1/seed.proto\"\x8f\x01\n\x0eRecordedAttack\x12\x18\n\x04text\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x18\x80\x80\x80\x02\x12\x18\n\x06\x66\x61mily\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x34\n\x10parent_attack_id\x18\x03 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$H\x00\x88\x01\x01\x42\x13\n\x11_parent_attack_id\"`\n\tParameter\x12\x19\n\x04text\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01H\x00\x12\x19\n\x06number\x18\x02 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x00\x12\x0e\n\x04\x66lag\x18\x03 \x01(\x08H\x00\x42\r\n\x04kind\x12\x05\xbaH\x02\x08\x01\"\x88\x06\n\nAttackPlan\x12/\n\x08strategy\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12\x1f\n\x0bnum_attacks\x18\x02 \x01(\rB\n\xbaH\x07*\x05\x18\x80 (\x01\x12,\n\x08sampling\x18\x03 \x01(\x0b\x32\x1a.harden.common.v1.Sampling\x12;\n\x08recorded\x18\x04 \x03(\x0b\x32\x1e.harden.bout.v1.RecordedAttackB\t\xbaH\x06\x92\x01\x03\x10\x80 \x12\x18\n\x05turns\x18\x05 \x01(\rB\t\xbaH\x06*\x04\x18\x10(\x01\x12\x64\n\nparameters\x18\x06 \x03(\x0b\x32*.harden.bout.v1.AttackPlan.ParametersEntryB$\xbaH!\x9a\x01\x1e\x10@\"\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x1aL\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.harden.bout.v1.Parameter:\x02\x38\x01:\xee\x02\xbaH\xea\x02\x1a\xe4\x01\n\x14\x61ttack_plan.recorded\x12^recorded must hold num_attacks attacks, or none where the strategy does not play recorded ones\x1aluint(this.recorded.size()) == this.num_attacks || (this.recorded.size() == 0 && this.strategy != \'recorded\')\x1a\x80\x01\n\x1f\x61ttack_plan.sampling_for_policy\x12,sampling must be set for the strategy policy\x1a/this.strategy != \'policy\' || has(this.sampling)\"\xd7\x04\n\x04\x42out\x12&\n\x07\x62out_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$\x12\x1a\n\x06run_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x34\n\x07purpose\x18\x03 \x01(\x0e\x32\x17.harden.bout.v1.PurposeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12;\n\x08learners\x18\x04 \x03(\x0e\x32\x14.harden.bout.v1.RoleB\x13\xbaH\x10\x92\x01\r\x10\x02\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12\r\n\x05round\x18\x05 \x01(\r\x12\x0c\n\x04step\x18\x06 \x01(\r\x12\x19\n\x05suite\x18\x07 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12*\n\x04seed\x18\x08 \x01(\x0b\x32\x14.harden.seed.v1.SeedB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\x0b\x61ttack_plan\x18\t \x01(\x0b\x32\x1a.harden.bout.v1.AttackPlanB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\rnum_responses\x18\n \x01(\rB\x08\xbaH\x05*\x03\x18\x80 \x12=\n\x11response_sampling\x18\x0b \x01(\x0b\x32\x1a.harden.common.v1.SamplingB\x06\xbaH\x03\xc8\x01\x01\x12\x35\n\x08\x61ttacker\x18\x0c \x01(\x0b\x32\x1b.harden.policy.v1.PolicyRefB\x06\xbaH\x03\xc8\x01\x01\x12\x35\n\x08\x64\x65\x66\x65nder\x18\r \x01(\x0b\x32\x1b.harden.policy.v1.PolicyRefB\x06\xbaH\x03\xc8\x01\x01\x12-\n\x05panel\x18\x0e \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,63}$\"n\n\rBoutScheduled\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12*\n\x04\x62out\x18\x02 \x01(\x0b\x32\x14.harden.bout.v1.BoutB\x06\xbaH\x03\xc8\x01\x01\"\x9f\x01\n\rBoutContinued\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12*\n\x04\x62out\x18\x02 \x01(\x0b\x32\x14.harden.bout.v1.BoutB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x05turns\x18\x03 \x03(\x0b\x32\x14.harden.bout.v1.TurnB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x0f*]\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x11\n\rPURPOSE_TRAIN\x10\x01\x12\x14\n\x10PURPOSE_EVALUATE\x10\x02\x12\x10\n\x0cPURPOSE_GATE\x10\x03*B\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_ATTACKER\x10\x01\x12\x11\n\rROLE_DEFENDER\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,7 +38,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'harden.bout.v1.bout_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RECORDEDATTACK'].fields_by_name['text']._loaded_options = None
-  _globals['_RECORDEDATTACK'].fields_by_name['text']._serialized_options = b'\272H\006r\004\030\200\200\020'
+  _globals['_RECORDEDATTACK'].fields_by_name['text']._serialized_options = b'\272H\007r\005\030\200\200\200\002'
   _globals['_RECORDEDATTACK'].fields_by_name['family']._loaded_options = None
   _globals['_RECORDEDATTACK'].fields_by_name['family']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_RECORDEDATTACK'].fields_by_name['parent_attack_id']._loaded_options = None
@@ -97,22 +97,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BOUTCONTINUED'].fields_by_name['bout']._serialized_options = b'\272H\003\310\001\001'
   _globals['_BOUTCONTINUED'].fields_by_name['turns']._loaded_options = None
   _globals['_BOUTCONTINUED'].fields_by_name['turns']._serialized_options = b'\272H\007\222\001\004\010\001\020\017'
-  _globals['_PURPOSE']._serialized_start=2121
-  _globals['_PURPOSE']._serialized_end=2214
-  _globals['_ROLE']._serialized_start=2216
-  _globals['_ROLE']._serialized_end=2282
+  _globals['_PURPOSE']._serialized_start=2122
+  _globals['_PURPOSE']._serialized_end=2215
+  _globals['_ROLE']._serialized_start=2217
+  _globals['_ROLE']._serialized_end=2283
   _globals['_RECORDEDATTACK']._serialized_start=224
-  _globals['_RECORDEDATTACK']._serialized_end=366
-  _globals['_PARAMETER']._serialized_start=368
-  _globals['_PARAMETER']._serialized_end=464
-  _globals['_ATTACKPLAN']._serialized_start=467
-  _globals['_ATTACKPLAN']._serialized_end=1243
-  _globals['_ATTACKPLAN_PARAMETERSENTRY']._serialized_start=798
-  _globals['_ATTACKPLAN_PARAMETERSENTRY']._serialized_end=874
-  _globals['_BOUT']._serialized_start=1246
-  _globals['_BOUT']._serialized_end=1845
-  _globals['_BOUTSCHEDULED']._serialized_start=1847
-  _globals['_BOUTSCHEDULED']._serialized_end=1957
-  _globals['_BOUTCONTINUED']._serialized_start=1960
-  _globals['_BOUTCONTINUED']._serialized_end=2119
+  _globals['_RECORDEDATTACK']._serialized_end=367
+  _globals['_PARAMETER']._serialized_start=369
+  _globals['_PARAMETER']._serialized_end=465
+  _globals['_ATTACKPLAN']._serialized_start=468
+  _globals['_ATTACKPLAN']._serialized_end=1244
+  _globals['_ATTACKPLAN_PARAMETERSENTRY']._serialized_start=799
+  _globals['_ATTACKPLAN_PARAMETERSENTRY']._serialized_end=875
+  _globals['_BOUT']._serialized_start=1247
+  _globals['_BOUT']._serialized_end=1846
+  _globals['_BOUTSCHEDULED']._serialized_start=1848
+  _globals['_BOUTSCHEDULED']._serialized_end=1958
+  _globals['_BOUTCONTINUED']._serialized_start=1961
+  _globals['_BOUTCONTINUED']._serialized_end=2120
 # @@protoc_insertion_point(module_scope)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from harden.rules import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!harden/common/v1/completion.proto\x12\x10harden.common.v1\x1a\x1b\x62uf/validate/validate.proto\"R\n\x08Sampling\x12\x1f\n\nmax_tokens\x18\x01 \x01(\rB\x0b\xbaH\x08*\x06\x18\x80\x80\x08(\x01\x12%\n\x0btemperature\x18\x02 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\"\xa5\x03\n\nCompletion\x12\x17\n\x04text\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@\x12\x1d\n\ttoken_ids\x18\x02 \x03(\rB\n\xbaH\x07\x92\x01\x04\x10\x80\x80\x08\x12\'\n\x08logprobs\x18\x03 \x03(\x02\x42\x15\xbaH\x12\x92\x01\x0f\x10\x80\x80\x08\"\t\n\x07\x1do\x12\x83:@\x01\x12\x41\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x1e.harden.common.v1.FinishReasonB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x33\n\rpolicy_digest\x18\x05 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^sha256:[0-9a-f]{64}$\x12\x16\n\x0epolicy_version\x18\x06 \x01(\x04\x12\x19\n\x06hidden\x18\x07 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@:\x8a\x01\xbaH\x86\x01\x1a\x83\x01\n completion.one_logprob_per_token\x12\x30token_ids and logprobs must have the same length\x1a-this.token_ids.size() == this.logprobs.size()\"\x81\x01\n\rSamplingStats\x12\x14\n\x0cnum_requests\x18\x01 \x01(\r\x12\x12\n\nnum_failed\x18\x02 \x01(\r\x12\"\n\x08\x62\x65gan_at\x18\x03 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\"\n\x08\x65nded_at\x18\x04 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!harden/common/v1/completion.proto\x12\x10harden.common.v1\x1a\x1b\x62uf/validate/validate.proto\"R\n\x08Sampling\x12\x1f\n\nmax_tokens\x18\x01 \x01(\rB\x0b\xbaH\x08*\x06\x18\x80\x80\x08(\x01\x12%\n\x0btemperature\x18\x02 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\"\xa7\x03\n\nCompletion\x12\x18\n\x04text\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x18\x80\x80\x80\x02\x12\x1d\n\ttoken_ids\x18\x02 \x03(\rB\n\xbaH\x07\x92\x01\x04\x10\x80\x80\x08\x12\'\n\x08logprobs\x18\x03 \x03(\x02\x42\x15\xbaH\x12\x92\x01\x0f\x10\x80\x80\x08\"\t\n\x07\x1do\x12\x83:@\x01\x12\x41\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x1e.harden.common.v1.FinishReasonB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x33\n\rpolicy_digest\x18\x05 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^sha256:[0-9a-f]{64}$\x12\x16\n\x0epolicy_version\x18\x06 \x01(\x04\x12\x1a\n\x06hidden\x18\x07 \x01(\tB\n\xbaH\x07r\x05\x18\x80\x80\x80\x02:\x8a\x01\xbaH\x86\x01\x1a\x83\x01\n completion.one_logprob_per_token\x12\x30token_ids and logprobs must have the same length\x1a-this.token_ids.size() == this.logprobs.size()\"\x81\x01\n\rSamplingStats\x12\x14\n\x0cnum_requests\x18\x01 \x01(\r\x12\x12\n\nnum_failed\x18\x02 \x01(\r\x12\"\n\x08\x62\x65gan_at\x18\x03 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\"\n\x08\x65nded_at\x18\x04 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SAMPLING'].fields_by_name['temperature']._loaded_options = None
   _globals['_SAMPLING'].fields_by_name['temperature']._serialized_options = b'\272H\r\022\013)\000\000\000\000\000\000\000\000@\001'
   _globals['_COMPLETION'].fields_by_name['text']._loaded_options = None
-  _globals['_COMPLETION'].fields_by_name['text']._serialized_options = b'\272H\006r\004\030\200\200@'
+  _globals['_COMPLETION'].fields_by_name['text']._serialized_options = b'\272H\007r\005\030\200\200\200\002'
   _globals['_COMPLETION'].fields_by_name['token_ids']._loaded_options = None
   _globals['_COMPLETION'].fields_by_name['token_ids']._serialized_options = b'\272H\007\222\001\004\020\200\200\010'
   _globals['_COMPLETION'].fields_by_name['logprobs']._loaded_options = None
@@ -47,19 +47,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPLETION'].fields_by_name['policy_digest']._loaded_options = None
   _globals['_COMPLETION'].fields_by_name['policy_digest']._serialized_options = b'\272H\031r\0272\025^sha256:[0-9a-f]{64}$'
   _globals['_COMPLETION'].fields_by_name['hidden']._loaded_options = None
-  _globals['_COMPLETION'].fields_by_name['hidden']._serialized_options = b'\272H\006r\004\030\200\200@'
+  _globals['_COMPLETION'].fields_by_name['hidden']._serialized_options = b'\272H\007r\005\030\200\200\200\002'
   _globals['_COMPLETION']._loaded_options = None
   _globals['_COMPLETION']._serialized_options = b'\272H\206\001\032\203\001\n completion.one_logprob_per_token\0220token_ids and logprobs must have the same length\032-this.token_ids.size() == this.logprobs.size()'
   _globals['_SAMPLINGSTATS'].fields_by_name['began_at']._loaded_options = None
   _globals['_SAMPLINGSTATS'].fields_by_name['began_at']._serialized_options = b'\272H\r\022\013)\000\000\000\000\000\000\000\000@\001'
   _globals['_SAMPLINGSTATS'].fields_by_name['ended_at']._loaded_options = None
   _globals['_SAMPLINGSTATS'].fields_by_name['ended_at']._serialized_options = b'\272H\r\022\013)\000\000\000\000\000\000\000\000@\001'
-  _globals['_FINISHREASON']._serialized_start=724
-  _globals['_FINISHREASON']._serialized_end=819
+  _globals['_FINISHREASON']._serialized_start=726
+  _globals['_FINISHREASON']._serialized_end=821
   _globals['_SAMPLING']._serialized_start=84
   _globals['_SAMPLING']._serialized_end=166
   _globals['_COMPLETION']._serialized_start=169
-  _globals['_COMPLETION']._serialized_end=590
-  _globals['_SAMPLINGSTATS']._serialized_start=593
-  _globals['_SAMPLINGSTATS']._serialized_end=722
+  _globals['_COMPLETION']._serialized_end=592
+  _globals['_SAMPLINGSTATS']._serialized_start=595
+  _globals['_SAMPLINGSTATS']._serialized_end=724
 # @@protoc_insertion_point(module_scope)

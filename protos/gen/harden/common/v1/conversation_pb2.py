@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from harden.rules import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#harden/common/v1/conversation.proto\x12\x10harden.common.v1\x1a\x1b\x62uf/validate/validate.proto\"c\n\x07\x42lobRef\x12\x17\n\x03uri\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10\x12,\n\x06sha256\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^sha256:[0-9a-f]{64}$\x12\x11\n\tnum_bytes\x18\x03 \x01(\x04\"n\n\x05Image\x12/\n\x04\x62lob\x18\x01 \x01(\x0b\x32\x19.harden.common.v1.BlobRefB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\nmedia_type\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^image/[a-z0-9.+-]{1,64}$\"Z\n\x04Part\x12\x19\n\x04text\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@H\x00\x12(\n\x05image\x18\x02 \x01(\x0b\x32\x17.harden.common.v1.ImageH\x00\x42\r\n\x04kind\x12\x05\xbaH\x02\x08\x01\"u\n\x07Message\x12\x36\n\x07speaker\x18\x01 \x01(\x0e\x32\x19.harden.common.v1.SpeakerB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x32\n\x05parts\x18\x02 \x03(\x0b\x32\x16.harden.common.v1.PartB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x08\"H\n\x0c\x43onversation\x12\x38\n\x08messages\x18\x01 \x03(\x0b\x32\x19.harden.common.v1.MessageB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x08*_\n\x07Speaker\x12\x17\n\x13SPEAKER_UNSPECIFIED\x10\x00\x12\x12\n\x0eSPEAKER_SYSTEM\x10\x01\x12\x10\n\x0cSPEAKER_USER\x10\x02\x12\x15\n\x11SPEAKER_ASSISTANT\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#harden/common/v1/conversation.proto\x12\x10harden.common.v1\x1a\x1b\x62uf/validate/validate.proto\"c\n\x07\x42lobRef\x12\x17\n\x03uri\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10\x12,\n\x06sha256\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^sha256:[0-9a-f]{64}$\x12\x11\n\tnum_bytes\x18\x03 \x01(\x04\"n\n\x05Image\x12/\n\x04\x62lob\x18\x01 \x01(\x0b\x32\x19.harden.common.v1.BlobRefB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\nmedia_type\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^image/[a-z0-9.+-]{1,64}$\"[\n\x04Part\x12\x1a\n\x04text\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x18\x80\x80\x80\x02H\x00\x12(\n\x05image\x18\x02 \x01(\x0b\x32\x17.harden.common.v1.ImageH\x00\x42\r\n\x04kind\x12\x05\xbaH\x02\x08\x01\"u\n\x07Message\x12\x36\n\x07speaker\x18\x01 \x01(\x0e\x32\x19.harden.common.v1.SpeakerB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x32\n\x05parts\x18\x02 \x03(\x0b\x32\x16.harden.common.v1.PartB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x08\"H\n\x0c\x43onversation\x12\x38\n\x08messages\x18\x01 \x03(\x0b\x32\x19.harden.common.v1.MessageB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x08*_\n\x07Speaker\x12\x17\n\x13SPEAKER_UNSPECIFIED\x10\x00\x12\x12\n\x0eSPEAKER_SYSTEM\x10\x01\x12\x10\n\x0cSPEAKER_USER\x10\x02\x12\x15\n\x11SPEAKER_ASSISTANT\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,23 +43,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PART'].oneofs_by_name['kind']._loaded_options = None
   _globals['_PART'].oneofs_by_name['kind']._serialized_options = b'\272H\002\010\001'
   _globals['_PART'].fields_by_name['text']._loaded_options = None
-  _globals['_PART'].fields_by_name['text']._serialized_options = b'\272H\006r\004\030\200\200@'
+  _globals['_PART'].fields_by_name['text']._serialized_options = b'\272H\007r\005\030\200\200\200\002'
   _globals['_MESSAGE'].fields_by_name['speaker']._loaded_options = None
   _globals['_MESSAGE'].fields_by_name['speaker']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_MESSAGE'].fields_by_name['parts']._loaded_options = None
   _globals['_MESSAGE'].fields_by_name['parts']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\010'
   _globals['_CONVERSATION'].fields_by_name['messages']._loaded_options = None
   _globals['_CONVERSATION'].fields_by_name['messages']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\010'
-  _globals['_SPEAKER']._serialized_start=584
-  _globals['_SPEAKER']._serialized_end=679
+  _globals['_SPEAKER']._serialized_start=585
+  _globals['_SPEAKER']._serialized_end=680
   _globals['_BLOBREF']._serialized_start=86
   _globals['_BLOBREF']._serialized_end=185
   _globals['_IMAGE']._serialized_start=187
   _globals['_IMAGE']._serialized_end=297
   _globals['_PART']._serialized_start=299
-  _globals['_PART']._serialized_end=389
-  _globals['_MESSAGE']._serialized_start=391
-  _globals['_MESSAGE']._serialized_end=508
-  _globals['_CONVERSATION']._serialized_start=510
-  _globals['_CONVERSATION']._serialized_end=582
+  _globals['_PART']._serialized_end=390
+  _globals['_MESSAGE']._serialized_start=392
+  _globals['_MESSAGE']._serialized_end=509
+  _globals['_CONVERSATION']._serialized_start=511
+  _globals['_CONVERSATION']._serialized_end=583
 # @@protoc_insertion_point(module_scope)
