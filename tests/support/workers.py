@@ -49,7 +49,7 @@ def an_attacker(handle: Callable[[Bout], Fact] = attack, *, max_in_flight: int =
         name="attacker",
         group=lane.group,
         reads=lane.reads,
-        writes=lane.writes,
+        writes=(lane.writes,),
         handle=handle,
         max_in_flight=max_in_flight,
     )

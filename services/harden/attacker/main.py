@@ -36,7 +36,7 @@ def build(
         name="attacker",
         group="attacker",
         reads=topics.BOUTS,
-        writes=topics.ATTACKS,
+        writes=(topics.ATTACKS,),
         handle=attacker.handle,
         max_in_flight=settings.max_in_flight,
     )

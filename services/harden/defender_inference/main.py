@@ -28,7 +28,7 @@ def build(
         name="defender_inference",
         group="defender-inference",
         reads=topics.ATTACKS,
-        writes=topics.RESPONSES,
+        writes=(topics.RESPONSES,),
         handle=Defender(policies, store, now=now).handle,
         max_in_flight=settings.max_in_flight,
     )

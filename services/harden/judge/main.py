@@ -32,7 +32,7 @@ def build(settings: JudgeSettings, panel: Sequence[PanelMember], registry: Colle
         name="judge",
         group="judge",
         reads=topics.RESPONSES,
-        writes=topics.VERDICTS,
+        writes=(topics.VERDICTS,),
         handle=Judge(panel, JudgeMetrics(registry), quorum=settings.quorum).handle,
         max_in_flight=settings.max_in_flight,
     )
