@@ -47,6 +47,8 @@ TIMEOUT_S = 120.0
 PEER = "raw kafka-python"
 RAW_TOPICS = RAW, RAW_LOG, RAW_READS, RAW_WRITES = "raw", "raw-log", "raw-responses", "raw-verdicts"
 GROUP = "judge"
+# How often the count is looked at: reading it takes the interpreter from the worker.
+LOOK_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ class _Lane:
         while (registry.get_sample_value("harden_events_handled_total", labels) or 0) < len(self._messages):
             if not thread.is_alive() or time.monotonic() > deadline:
                 raise RuntimeError("the worker did not get through its messages")
-            time.sleep(0.002)
+            time.sleep(LOOK_S)
         return time.perf_counter()
 
     def work_raw(self) -> Turn:

@@ -20,7 +20,7 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.structs import OffsetAndMetadata
 
 from harden.bus.layout import Layout, layouts, size_of
-from harden.bus.ports import GroupConsumer, Incoming, LogReader, Outgoing, Partition, Producer
+from harden.bus.ports import ExclusiveProducer, GroupConsumer, Incoming, LogReader, OnDone, Outgoing, Partition, Producer
 from harden.config import KafkaSettings
 from harden.domain.errors import FencedError, PoisonError, SetupError, TransientError
 from harden.topics import CATALOGUE, MIB, Topic
@@ -45,7 +45,6 @@ REBALANCE_POLL_MS = 2_000
 POLL_FAILED_WAIT_S = 0.1
 
 _FENCED = (kafka_errors.ProducerFencedError, kafka_errors.InvalidProducerEpochError)
-_TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 _MEMBERSHIP = (
     kafka_errors.CommitFailedError,
     kafka_errors.RebalanceInProgressError,
@@ -73,7 +72,7 @@ class KafkaBus:
     def producer(self, *, client_id: str) -> Producer:
         return _Producer(self._open(KafkaProducer, **self._producing(client_id)), self._layouts, self._settings)
 
-    def exclusive_producer(self, *, client_id: str, exclusive_name: str) -> Producer:
+    def exclusive_producer(self, *, client_id: str, exclusive_name: str) -> ExclusiveProducer:
         client = self._open(
             KafkaProducer,
             transactional_id=exclusive_name,
@@ -196,8 +195,8 @@ class KafkaBus:
         }
 
 
-class _Producer:
-    """Many threads send at once and share batches; each waits for its own acknowledgements."""
+class _Sender:
+    """A client, the catalogue's limits, and sending that waits."""
 
     def __init__(self, client: Any, layouts_by_name: Mapping[str, Layout], settings: KafkaSettings) -> None:
         self._client = client
@@ -205,7 +204,8 @@ class _Producer:
         self._timeout_s = settings.delivery_timeout_s
 
     def send(self, messages: Sequence[Outgoing]) -> None:
-        self._check(messages)
+        for message in messages:
+            self._check(message)
         with _translated("sending to " + ", ".join(sorted({message.topic for message in messages}))):
             self._send(messages)
 
@@ -213,22 +213,36 @@ class _Producer:
         self._client.close(timeout=CLOSE_TIMEOUT_S)
 
     def _send(self, messages: Sequence[Outgoing]) -> None:
-        sent = [self._client.send(m.topic, key=m.key, value=m.value, headers=list(m.headers)) for m in messages]
+        sent = [self._start(message) for message in messages]
         for future in sent:
             future.get(self._timeout_s)
 
-    def _check(self, messages: Sequence[Outgoing]) -> None:
-        for message in messages:
-            layout = self._layouts.get(message.topic)
-            if layout is None:
-                raise SetupError(f"topic {message.topic} does not exist in the catalogue")
-            if size_of(message) > layout.max_message_bytes:
-                raise PoisonError(
-                    "oversized", f"{size_of(message)} bytes for {layout.name}, whose limit is {layout.max_message_bytes}"
-                )
+    def _start(self, message: Outgoing) -> Any:
+        return self._client.send(message.topic, key=message.key, value=message.value, headers=list(message.headers))
+
+    def _check(self, message: Outgoing) -> None:
+        layout = self._layouts.get(message.topic)
+        if layout is None:
+            raise SetupError(f"topic {message.topic} does not exist in the catalogue")
+        size = size_of(message)
+        if size > layout.max_message_bytes:
+            raise PoisonError("oversized", f"{size} bytes for {layout.name}, whose limit is {layout.max_message_bytes}")
 
 
-class _ExclusiveProducer(_Producer):
+class _Producer(_Sender):
+    """Many threads send at once and share batches."""
+
+    def send_async(self, message: Outgoing, on_done: OnDone) -> None:
+        self._check(message)
+        try:
+            future = self._start(message)
+        except kafka_errors.KafkaError as error:
+            raise _translation(f"sending to {message.topic}", error) from error
+        future.add_callback(lambda _: on_done(None))
+        future.add_errback(lambda error: on_done(_caused(_translation(f"sending to {message.topic}", error), error)))
+
+
+class _ExclusiveProducer(_Sender):
     """One transaction per call. The broker refuses a producer that another of its name has replaced."""
 
     def __init__(self, client: Any, layouts_by_name: Mapping[str, Layout], settings: KafkaSettings, name: str) -> None:
@@ -453,18 +467,34 @@ def _translated(doing: str) -> Iterator[None]:
     """Kafka's errors as ours. What is none of these is a bug, and passes as it is."""
     try:
         yield
-    except _TOO_LARGE as error:
-        raise PoisonError("oversized", f"{doing}: {error}") from error
-    except _FENCED as error:
-        raise FencedError(f"{doing}: another process took this one's place") from error
-    except kafka_errors.AuthorizationError as error:
-        raise SetupError(f"{doing}: Kafka does not permit it ({type(error).__name__}); look at this user's ACLs") from error
-    except _MEMBERSHIP as error:
-        raise TransientError(f"{doing}: the group is rebalancing ({type(error).__name__})") from error
     except kafka_errors.KafkaError as error:
-        if not error.retriable:
+        ours = _translation(doing, error)
+        if ours is error:
             raise
-        raise TransientError(f"{doing}: {type(error).__name__}") from error
+        raise ours from error
+
+
+def _translation(doing: str, error: Exception) -> Exception:
+    """What `error` is called on this side of the port; `error` itself where it is a bug."""
+    match error:
+        case kafka_errors.MessageSizeTooLargeError() | kafka_errors.RecordListTooLargeError():
+            return PoisonError("oversized", f"{doing}: {error}")
+        case kafka_errors.ProducerFencedError() | kafka_errors.InvalidProducerEpochError():
+            return FencedError(f"{doing}: another process took this one's place")
+        case kafka_errors.AuthorizationError():
+            return SetupError(f"{doing}: Kafka does not permit it ({type(error).__name__}); look at this user's ACLs")
+        case kafka_errors.KafkaError() if isinstance(error, _MEMBERSHIP):
+            return TransientError(f"{doing}: the group is rebalancing ({type(error).__name__})")
+        case kafka_errors.KafkaError() if error.retriable:
+            return TransientError(f"{doing}: {type(error).__name__}")
+    return error
+
+
+def _caused(ours: Exception, by: Exception) -> Exception:
+    """As `raise ours from by` would leave it, for an error that is handed over and not raised."""
+    if ours is not by:
+        ours.__cause__ = by
+    return ours
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from harden.bus.layout import Layout, layouts, size_of
-from harden.bus.ports import GroupConsumer, Incoming, LogReader, Outgoing, Partition, Producer
+from harden.bus.ports import ExclusiveProducer, GroupConsumer, Incoming, LogReader, OnDone, Outgoing, Partition, Producer
 from harden.domain.errors import FencedError, PoisonError, SetupError, TransientError
 from harden.topics import CATALOGUE, Topic
 
@@ -42,7 +42,7 @@ class MemoryBus:
     def producer(self, *, client_id: str) -> Producer:
         return _Producer(self, is_current=lambda: True, name=client_id)
 
-    def exclusive_producer(self, *, client_id: str, exclusive_name: str) -> Producer:
+    def exclusive_producer(self, *, client_id: str, exclusive_name: str) -> ExclusiveProducer:
         with self.changed:
             epoch = self._epochs.get(exclusive_name, 0) + 1
             self._epochs[exclusive_name] = epoch
@@ -136,6 +136,10 @@ class _Producer:
             if not self._is_current():
                 raise FencedError(f"another process took over as {self._name!r}; this one must end")
             self._bus.append(messages)
+
+    def send_async(self, message: Outgoing, on_done: OnDone) -> None:
+        self.send([message])
+        on_done(None)
 
     def close(self) -> None: ...
 

@@ -34,14 +34,40 @@ class Partition:
     number: int
 
 
-class Producer(Protocol):
-    """Idempotent, acks=all. Raises TransientError where a retry may help, PoisonError("oversized") where it cannot."""
+OnDone = Callable[[Exception | None], None]
+
+
+class ExclusiveProducer(Protocol):
+    """Idempotent, acks=all, one transaction per call. Raises FencedError once another of its name has been opened,
+    TransientError where a retry may help, PoisonError("oversized") where it cannot."""
 
     def send(self, messages: Sequence[Outgoing]) -> None:
-        """Returns when all of them are acknowledged. An exclusive producer writes all of them or none (one transaction)."""
+        """Returns when all of them are acknowledged. All of them are written or none."""
         ...
 
     def close(self) -> None: ...
+
+
+class Producer(Protocol):
+    """Idempotent, acks=all. Used by many threads. Raises TransientError where a retry may help, PoisonError("oversized")
+    where it cannot."""
+
+    def send(self, messages: Sequence[Outgoing]) -> None:
+        """Returns when all of them are acknowledged."""
+        ...
+
+    def send_async(self, message: Outgoing, on_done: OnDone) -> None:
+        """Returns when the message is on its way; it waits only while the producer's buffer is full.
+
+        `on_done` is called once: with None when the message is acknowledged, with what `send` would raise when it has
+        failed. It runs on the producer's own thread, or here, so it must be quick and must not raise or wait. Where this
+        call itself raises, `on_done` is not called.
+        """
+        ...
+
+    def close(self) -> None:
+        """Waits a few seconds for what is on its way; `on_done` of the rest gets an error."""
+        ...
 
 
 class GroupConsumer(Protocol):
@@ -87,7 +113,7 @@ class LogReader(Protocol):
 class Bus(Protocol):
     def producer(self, *, client_id: str) -> Producer: ...
 
-    def exclusive_producer(self, *, client_id: str, exclusive_name: str) -> Producer:
+    def exclusive_producer(self, *, client_id: str, exclusive_name: str) -> ExclusiveProducer:
         """The only live one of that name: whoever opened one before gets FencedError at its next send."""
         ...
 

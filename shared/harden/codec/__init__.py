@@ -1,7 +1,7 @@
 """Bytes <-> domain, with validation in both directions. The only reader of the generated code under protos/gen."""
 
-from harden.codec.envelope import dead_letter_message, event_name, from_message, to_message, trace_of
-from harden.codec.facts import key_of, topic_of
+from harden.codec.envelope import dead_letter_message, event_name, from_message, to_message, topic_of, trace_of
+from harden.codec.facts import key_of
 from harden.codec.listing import to_json
 from harden.codec.manifests import decode_manifest, decode_signed, encode_manifest, encode_signed
 

@@ -1,6 +1,6 @@
 """Events <-> messages of the bus. What is invalid does not leave and does not enter."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from harden.codec.facts import BY_EVENT, BY_FACT, Carrier, key_of
 from harden.codec.validation import first_violation
 from harden.domain import ids
 from harden.domain.errors import PoisonError
-from harden.domain.events import DeadLetter, Event, EventMeta
+from harden.domain.events import DeadLetter, Event, EventMeta, Fact
 from harden.topics import Topic
 
 EVENT = "event"
@@ -24,6 +24,15 @@ TRACE = ("traceparent", "tracestate")  # W3C trace context
 DEAD_LETTER_ENVELOPE_BYTES = 64 * 1024
 # The reason says what happened; what is longer than this does not help a person further.
 MAX_DETAIL_CHARACTERS = 2000
+
+
+def topic_of(fact: Fact, topics: Sequence[Topic]) -> Topic:
+    """The topic among `topics` that carries the fact's event. ValueError where none does."""
+    event = BY_FACT[type(fact)].event
+    for topic in topics:
+        if event in topic.events:
+            return topic
+    raise ValueError(f"{event} belongs on none of {', '.join(topic.name for topic in topics) or 'no topics'}")
 
 
 def to_message(topic: Topic, event: Event, trace: Mapping[str, str] = {}) -> Outgoing:

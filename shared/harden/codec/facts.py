@@ -1,6 +1,6 @@
 """Which message carries which fact, and what the key of each is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ from harden.domain.verdict import ContinuedBout, JudgedBout
 from harden.policy.v1 import policy_pb2
 from harden.response.v1 import response_pb2
 from harden.seed.v1 import seed_pb2
-from harden.topics import Topic
 from harden.verdict.v1 import verdict_pb2
 
 
@@ -164,12 +163,3 @@ def key_of(fact: Fact) -> bytes:
     if isinstance(fact, DeadLetter):
         return fact.key or b""
     return BY_FACT[type(fact)].key(fact).encode()
-
-
-def topic_of(fact: Fact, among: Sequence[Topic]) -> Topic:
-    """The topic among those given that carries the fact; ValueError where none does: the service may not state it."""
-    event = BY_FACT[type(fact)].event
-    for topic in among:
-        if event in topic.events:
-            return topic
-    raise ValueError(f"{event} belongs on none of {', '.join(topic.name for topic in among)}")

@@ -1,10 +1,12 @@
-"""The envelope of what follows from an event."""
+"""What follows from a message: the envelope of the child, or the dead letter."""
 
 from collections.abc import Iterator
 
+from harden.bus.ports import Incoming
 from harden.domain import ids
 from harden.domain.attack import AttackedBout
-from harden.domain.events import Event, EventMeta, Fact
+from harden.domain.errors import PoisonError
+from harden.domain.events import DeadLetter, Event, EventMeta, Fact
 from harden.domain.response import SampledBout
 from harden.domain.verdict import ContinuedBout, JudgedBout
 
@@ -19,6 +21,22 @@ def child_of(parent: Event, fact: Fact, *, service: str, now: float) -> Event:
         policy_digests=tuple(sorted(set(policy_digests(fact)))),
     )
     return Event(meta, fact)
+
+
+def dead_letter_of(message: Incoming, poison: PoisonError, *, service: str, now: float) -> DeadLetter:
+    """The message as it came, and why `service` could not use it."""
+    return DeadLetter(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=message.key,
+        value=message.value,
+        headers=message.headers,
+        reason=poison.reason,
+        detail=poison.detail,
+        service=service,
+        died_at=now,
+    )
 
 
 def policy_digests(fact: Fact) -> Iterator[str]:

@@ -1,65 +1,68 @@
 """The worker: runs a Service on the bus. Written once, the same for every service.
 
-    one thread   polls, pauses, commits       always polling, so that long work never gets the member expelled
-    max_in_flight threads   decode, handle, encode, send the child, and only then call the message finished
+    one thread          polls, pauses, commits      always polling, so that long work never gets the member expelled
+    a pool of threads   decode, handle, encode, hand the child to the producer; no thread waits for an acknowledgement
+    the producer        calls back when the child is acknowledged, and the message is finished
+
+At most `max_in_flight` messages are handled at once. Those whose child is on its way to the broker do not count, and while
+the service is quick (harden.runtime.pool) more are taken up ahead, so that polling, handling and sending overlap.
 
 A message is finished when its child, or its dead letter, is acknowledged. Offsets are committed up to the first
 unfinished one, now and then, when partitions are revoked, and at the end.
 """
 
-import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
 
-import stamina
 import structlog
 from prometheus_client import CollectorRegistry
 
-from harden import codec, metrics
-from harden.bus.ports import Bus, GroupConsumer, Incoming, Partition, Producer
+from harden import codec
+from harden.bus.ports import Bus, GroupConsumer, Incoming, Outgoing, Partition
 from harden.config import WorkerSettings
 from harden.domain.errors import PoisonError, TransientError
-from harden.domain.events import DeadLetter
+from harden.domain.events import Fact
 from harden.runtime import tracing
-from harden.runtime.children import child_of
+from harden.runtime.children import child_of, dead_letter_of
+from harden.runtime.counting import WorkerMetrics
+from harden.runtime.delivery import Deliveries, RetryLimit
 from harden.runtime.offsets import OpenOffsets
+from harden.runtime.pool import Pool
 from harden.runtime.service import Service
 
 # While there is room: a poll returns as soon as something comes, so this only bounds how late a stop is noticed.
 POLL_S = 0.1
+# While messages wait for a thread: how soon it is noticed that the one that works has got stuck.
+BUSY_POLL_S = 0.02
 # While full: nothing can come, so the worker sleeps until room is made and polls this often to stay a member.
 FULL_POLL_S = 0.05
 # How often lag and age are measured.
 OBSERVE_S = 1.0
-RETRY_WAIT_S = 0.1
-RETRY_WAIT_MAX_S = 5.0
+# Messages that a quick service takes up beyond max_in_flight: a poll costs kafka-python milliseconds whatever it brings.
+QUICK_AHEAD = 500
+# Children on their way to the broker. Bounds what waits for a broker that is away.
+MAX_SENDING = 2000
+# Nothing is taken up ahead, and no child is left on its way, beyond so many bytes of messages.
+MAX_BYTES_AHEAD = 32 * 1024 * 1024
 
 _log = structlog.get_logger()
-T = TypeVar("T")
 
 
 class TooMuchPoison(Exception):
     """So many messages in a row could not be used that the code, not the data, must be wrong."""
 
 
-class WorkerMetrics:
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.handled = metrics.EVENTS_HANDLED.counter(registry)
-        self.seconds = metrics.HANDLE_SECONDS.histogram(registry)
-        self.dead_letters = metrics.DEAD_LETTERS.counter(registry)
-        self.retries = metrics.RETRIES.counter(registry)
-        self.in_flight = metrics.IN_FLIGHT.gauge(registry)
-        self.lag = metrics.GROUP_LAG.gauge(registry)
-        self.age = metrics.GROUP_AGE_SECONDS.gauge(registry)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Task:
+    """A message that was taken up. `poison` is why it went to the dead letters, where it did."""
+
     message: Incoming
     offsets: OpenOffsets
+    began: float = 0.0
+    poison: PoisonError | None = None
 
 
 class Worker:
@@ -78,16 +81,17 @@ class Worker:
         self._bus = bus
         self._settings = settings or WorkerSettings()
         self._metrics = WorkerMetrics(registry or CollectorRegistry())
+        self._metrics.in_flight.set_function(lambda: self._num_open)
         self._clock = clock
-        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        # Guards everything below; notified when a message is finished or the worker failed.
+        self._limit = RetryLimit(self._settings.retry_attempts, self._settings.retry_timeout_s)
+        self._pool = Pool(service.name, service.max_in_flight, self._fail)
+        # Guards everything below; notified when there is enough room again, nothing is open or the worker failed.
         self._moved = threading.Condition()
         self._offsets: dict[Partition, OpenOffsets] = {}
-        self._num_open = 0
+        self._num_open = self._num_sending = self._bytes_open = 0
         self._poison_in_a_row = 0
         self._failure: BaseException | None = None
-        self._is_assigned = False
-        self._is_paused = False
+        self._is_assigned = self._is_paused = self._is_draining = False
         self._last_commit = self._last_observed = time.monotonic()
 
     @property
@@ -98,107 +102,119 @@ class Worker:
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set, then finishes what is in flight and commits. Raises what ended it otherwise, uncommitted."""
         name = self._service.name
-        self._producer: Producer = self._bus.producer(client_id=name)
+        producer = self._bus.producer(client_id=name)
+        self._deliveries = Deliveries(producer, self._limit, self._metrics.retries.inc)
         self._consumer: GroupConsumer = self._bus.group_consumer(
             [self._service.reads.name], group=self._service.group, client_id=name, on_revoked=self._on_revoked
         )
-        for n in range(self._service.max_in_flight):
-            threading.Thread(target=self._work, name=f"{name}-{n}", daemon=True).start()
         try:
             while not stop.is_set() and self._failure is None:
                 self._turn()
             self._drain()
         finally:
-            for _ in range(self._service.max_in_flight):
-                self._tasks.put(None)
+            self._pool.close()
             self._consumer.close()
-            self._producer.close()
+            producer.close()
 
     def _turn(self) -> None:
         """One poll, and whatever is due."""
-        limit = self._service.max_in_flight
         if self._is_paused:
             with self._moved:
-                has_room = self._moved.wait_for(lambda: self._num_open <= limit // 2 or self._failure, FULL_POLL_S)
+                has_room = self._moved.wait_for(lambda: self._has_much_room() or self._failure, FULL_POLL_S)
             if has_room:
                 self._consumer.resume(list(self._consumer.assigned()))
                 self._is_paused = False
-        room = 0 if self._is_paused else limit - self._num_open
-        messages = self._consumer.poll(POLL_S if room else 0.0, room or 1)
-        for message in messages:
-            self._begin(message)
-        if messages and len(messages) < room:
-            time.sleep(self._settings.gather_s)
+        room = 0 if self._is_paused else max(0, self._room())
+        patience = BUSY_POLL_S if self._pool.has_waiting else POLL_S
+        messages = self._consumer.poll(patience if room else 0.0, room or 1)
+        if messages:
+            self._begin(messages)
+            if len(messages) < room:
+                time.sleep(self._settings.gather_s)
+        self._tend()
         self._is_assigned = bool(self._consumer.assigned())
-        if self._is_paused or self._num_open >= limit:
+        if self._is_paused or self._room() <= 0:
             # Again and again: a rebalance may have brought partitions that are not paused yet.
             self._consumer.pause(list(self._consumer.assigned()))
             self._is_paused = True
         self._commit_if_due()
         self._observe_if_due()
 
-    def _begin(self, message: Incoming) -> None:
+    def _capacity(self) -> int:
+        """Messages that may be taken up and not yet handed to the producer."""
+        ahead = QUICK_AHEAD if self._pool.is_quick and self._bytes_open < MAX_BYTES_AHEAD else 0
+        return self._service.max_in_flight + ahead
+
+    def _room(self) -> int:
+        """How many more messages may be taken up. Where little is sent and little waits, as many as can be handled."""
+        if self._bytes_open >= MAX_BYTES_AHEAD:
+            return self._service.max_in_flight - self._num_open
+        return min(self._capacity() - (self._num_open - self._num_sending), MAX_SENDING - self._num_sending)
+
+    def _has_much_room(self) -> bool:
+        """Whether polling is worth it again after a pause."""
+        return self._room() >= min(self._capacity(), MAX_SENDING) / 2
+
+    def _begin(self, messages: Sequence[Incoming]) -> None:
         with self._moved:
-            offsets = self._offsets.setdefault(Partition(message.topic, message.partition), OpenOffsets())
-            offsets.begin(message.offset, message.timestamp_ms)
-            self._num_open += 1
-            self._metrics.in_flight.set(self._num_open)
-        self._tasks.put(_Task(message, offsets))
+            tasks = []
+            for message in messages:
+                offsets = self._offsets.setdefault(Partition(message.topic, message.partition), OpenOffsets())
+                offsets.begin(message.offset, message.timestamp_ms)
+                self._bytes_open += len(message.value)
+                tasks.append(_Task(message, offsets))
+            self._num_open += len(tasks)
+        self._pool.put([partial(self._take_up, task) for task in tasks])
 
-    def _work(self) -> None:
-        """What each of the threads does."""
-        while (task := self._tasks.get()) is not None:
-            if self._failure is not None:
-                return  # and leave the message unfinished
-            try:
-                # A lost partition's new owner does this message again; the same ids come out of it.
-                if not task.offsets.is_lost:
-                    self._handle(task.message)
-            except BaseException as error:
-                # Nobody handles it here: the polling thread ends with it, and the message stays unfinished.
-                self._fail(error)
-                return
-            with self._moved:
-                task.offsets.finish(task.message.offset)
-                self._num_open -= 1
-                self._metrics.in_flight.set(self._num_open)
-                self._moved.notify_all()
+    def _tend(self) -> None:
+        """What failed to be delivered is tried again, and a pool that stands still gets more threads."""
+        if due := self._deliveries.due():
+            self._pool.put(due, first=True)
+        self._pool.tend()
 
-    def _handle(self, message: Incoming) -> None:
+    def _take_up(self, task: _Task) -> None:
+        if self._failure is not None:
+            return  # and leave the message unfinished
+        # A lost partition's new owner does this message again; the same ids come out of it. So does the next process
+        # with what a draining one has not begun.
+        if task.offsets.is_lost or self._is_draining:
+            self._close(task, is_finished=False, was_sending=False)
+            return
+        task.began = time.monotonic()
         service = self._service
-        began = time.monotonic()
-        with tracing.span_of(message, f"{service.name} handle") as trace:
+        with tracing.span_of(task.message, f"{service.name} handle") as trace:
             try:
-                event = codec.from_message(service.reads, message)
-                fact = self._patiently(lambda: service.handle(event.fact))
+                event = codec.from_message(service.reads, task.message)
+                fact = self._result(event.fact)
                 child = child_of(event, fact, service=service.name, now=self._clock())
                 outgoing = codec.to_message(codec.topic_of(fact, service.writes), child, trace)
-                self._patiently(lambda: self._producer.send([outgoing]))
             except PoisonError as poison:
-                self._bury(message, poison, trace)
+                self._bury(task, poison, trace)
                 return
-        with self._moved:
-            self._poison_in_a_row = 0
-        self._metrics.handled.labels("ok").inc()
-        self._metrics.seconds.observe(time.monotonic() - began)
+        if self._poison_in_a_row:
+            with self._moved:
+                self._poison_in_a_row = 0
+        self._send(task, outgoing)
 
-    def _bury(self, message: Incoming, poison: PoisonError, trace: Mapping[str, str]) -> None:
-        dead = DeadLetter(
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            key=message.key,
-            value=message.value,
-            headers=message.headers,
-            reason=poison.reason,
-            detail=poison.detail,
-            service=self._service.name,
-            died_at=self._clock(),
-        )
-        letter = codec.dead_letter_message(self._service.reads, dead, trace)
-        self._patiently(lambda: self._producer.send([letter]))
-        self._metrics.handled.labels("poison").inc()
-        self._metrics.dead_letters.labels(poison.reason).inc()
+    def _result(self, fact: Fact) -> Fact:
+        """What the service makes of `fact`, tried again while the moment is bad; TransientError when that takes too long."""
+        began = time.monotonic()
+        num_tries = 1
+        while True:
+            try:
+                return self._service.handle(fact)
+            except TransientError:
+                wait_s = self._limit.wait_s(num_tries, time.monotonic() - began)
+                if wait_s is None:
+                    raise
+            time.sleep(wait_s)
+            num_tries += 1
+            self._metrics.retries.inc()
+
+    def _bury(self, task: _Task, poison: PoisonError, trace: Mapping[str, str]) -> None:
+        message, task.poison = task.message, poison
+        dead = dead_letter_of(message, poison, service=self._service.name, now=self._clock())
+        self._send(task, codec.dead_letter_message(self._service.reads, dead, trace))
         # Not the detail: it may quote the message.
         position = f"{message.topic}[{message.partition}]@{message.offset}"
         _log.warning("message_dead_lettered", reason=poison.reason, position=position)
@@ -212,21 +228,44 @@ class Worker:
                 "`harden dead-letters replay` brings them back"
             )
 
-    def _patiently(self, attempt: Callable[[], T]) -> T:
-        """The result of `attempt`, tried again while the moment is bad; TransientError when that takes too long."""
-        settings = self._settings
-        for trial in stamina.retry_context(
-            on=TransientError,
-            attempts=settings.retry_attempts,
-            timeout=settings.retry_timeout_s,
-            wait_initial=RETRY_WAIT_S,
-            wait_max=RETRY_WAIT_MAX_S,
-        ):
-            with trial:
-                if trial.num > 1:
-                    self._metrics.retries.inc()
-                return attempt()
-        raise AssertionError("the last trial returns or raises")
+    def _send(self, task: _Task, outgoing: Outgoing) -> None:
+        with self._moved:
+            self._num_sending += 1
+        self._deliveries.start(outgoing, partial(self._delivered, task))
+
+    def _delivered(self, task: _Task, error: Exception | None) -> None:
+        """The end of a delivery, on the producer's thread, which must not see an error of ours."""
+        try:
+            self._conclude(task, error)
+        except BaseException as bug:
+            self._fail(bug)
+
+    def _conclude(self, task: _Task, error: Exception | None) -> None:
+        if error is None:
+            if task.poison is None:
+                self._metrics.ok.inc()
+                self._metrics.seconds.observe(time.monotonic() - task.began)
+            else:
+                self._metrics.handled.labels("poison").inc()
+                self._metrics.dead_letters.labels(task.poison.reason).inc()
+            self._close(task, is_finished=True, was_sending=True)
+        elif isinstance(error, PoisonError) and task.poison is None:
+            # The broker does not take the child.
+            with self._moved:
+                self._num_sending -= 1
+            self._pool.put([partial(self._bury, task, error, {})], first=True)
+        else:
+            self._fail(error)
+
+    def _close(self, task: _Task, *, is_finished: bool, was_sending: bool) -> None:
+        with self._moved:
+            if is_finished:
+                task.offsets.finish(task.message.offset)
+            self._num_open -= 1
+            self._num_sending -= was_sending
+            self._bytes_open -= len(task.message.value)
+            if self._num_open == 0 or (self._is_paused and self._has_much_room()):
+                self._moved.notify_all()
 
     def _fail(self, error: BaseException) -> None:
         with self._moved:
@@ -263,11 +302,12 @@ class Worker:
             of[partition].committed(offset)
 
     def _drain(self) -> None:
-        self._is_assigned = False
+        self._is_draining, self._is_assigned = True, False
         deadline = time.monotonic() + self._settings.drain_timeout_s
         while self._failure is None and time.monotonic() < deadline:
             self._consumer.pause(list(self._consumer.assigned()))
             self._consumer.poll(0.0, 1)
+            self._tend()
             with self._moved:
                 if self._moved.wait_for(lambda: self._num_open == 0 or self._failure, FULL_POLL_S):
                     break

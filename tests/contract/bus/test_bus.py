@@ -3,6 +3,7 @@
 import threading
 import time
 import uuid
+from collections.abc import Callable
 
 import pytest
 
@@ -55,6 +56,41 @@ def test_many_threads_send_with_one_producer(harness: Harness) -> None:
     found = take(harness.reader(), 160)
     for n in range(8):
         assert values([m for m in found if m.key == str(n).encode()]) == [f"{n} {i}" for i in range(20)]
+
+
+def test_what_is_sent_without_waiting_is_on_the_log_when_its_end_is_told(harness: Harness) -> None:
+    producer = harness.bus.producer(client_id="test")
+    lock, ends = threading.Lock(), dict[str, list[Exception | None]]()
+
+    def end_of(value: str) -> Callable[[Exception | None], None]:
+        def note(error: Exception | None) -> None:
+            with lock:
+                ends.setdefault(value, []).append(error)
+
+        return note
+
+    sent = [f"{key} {n}" for n in range(50) for key in ("a", "b", "c")]
+    for value in sent:
+        producer.send_async(harness.message(value, key=value[0]), end_of(value))
+    wait_until(lambda: len(ends) == len(sent), "every acknowledgement")
+    found = take(harness.reader(), len(sent))
+    for key in ("a", "b", "c"):
+        of_key = [message for message in found if message.key == key.encode()]
+        assert values(of_key) == [f"{key} {n}" for n in range(50)]
+    producer.close()
+    assert ends == {value: [None] for value in sent}
+
+
+def test_what_is_refused_at_once_has_no_other_end(harness: Harness) -> None:
+    producer = harness.bus.producer(client_id="test")
+    ends: list[Exception | None] = []
+    with pytest.raises(PoisonError, match="oversized"):
+        producer.send_async(harness.message("x" * MAX_MESSAGE_BYTES), ends.append)
+    with pytest.raises(SetupError, match=r"harden\.nothing\.v1 does not exist"):
+        producer.send_async(Outgoing("harden.nothing.v1", b"k", b"v"), ends.append)
+    producer.send([harness.message("after")])
+    producer.close()
+    assert ends == []
 
 
 def test_what_was_not_committed_is_delivered_again(harness: Harness) -> None:

@@ -10,7 +10,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 from harden.bus.kafka import KafkaBus
 from harden.bus.ports import Outgoing
 from harden.config import KafkaSettings
-from harden.domain.errors import SetupError
+from harden.domain.errors import SetupError, TransientError
 from harden.local.kafka import LocalKafka
 from harden.topics import Kind, Topic
 from tests.contract.bus.conftest import take, values
@@ -92,5 +92,25 @@ def test_a_broker_that_dies_and_returns_delays_the_work_and_loses_nothing(tmp_pa
         wait_until(has_second_ten, "the second ten")
         assert set(before) | set(after) == {str(n) for n in range(20)}
         member.close()
+        producer.close()
+        bus.close()
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_a_message_that_no_broker_takes_ends_as_a_bad_moment(tmp_path: Path) -> None:
+    topic = a_topic()
+    with LocalKafka(tmp_path) as node:
+        bus = KafkaBus(KafkaSettings(bootstrap_servers=node.bootstrap_servers, delivery_timeout_s=3.0), [topic])
+        bus.create_topics()
+        producer = bus.producer(client_id="test")
+        producer.send([Outgoing(topic.name, b"k", b"before")])
+        node.kill()
+        ends: list[Exception | None] = []
+        producer.send_async(Outgoing(topic.name, b"k", b"nobody is there"), ends.append)
+        wait_until(lambda: ends, "the end of the delivery")
+        (error,) = ends
+        assert isinstance(error, TransientError)
+        assert error.__cause__ is not None
         producer.close()
         bus.close()

@@ -68,11 +68,13 @@ def test_members_that_join_and_leave_in_the_middle_of_the_work_lose_nothing(stag
         wait_until(lambda: one.metric("harden_events_handled_total", outcome="ok") >= 20, "a beginning")
         with running(stage.bus, an_attacker(max_in_flight=2, lane=stage.lane), QUICK) as two:
             stage.put_bouts(200, first=200)
+            wait_until(lambda: two.worker.is_assigned, "the second one's partitions")
+            stage.put_bouts(200, first=400)
             wait_until(lambda: two.metric("harden_events_handled_total", outcome="ok") >= 20, "the second one's share")
-        stage.put_bouts(100, first=400)
+        stage.put_bouts(100, first=600)
         expected = stage.expected_ids()
         wait_until(lambda: set(stage.child_ids()) == expected, "every child")
-    assert len(expected) == 500
+    assert len(expected) == 700
 
 
 def test_a_member_that_is_full_of_long_work_shares_its_partitions_and_finishes_what_it_has(stage: Stage) -> None:
