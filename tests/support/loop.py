@@ -16,7 +16,6 @@ from harden.cli.seeds import submit_arena
 from harden.config import WorkerSettings
 from harden.defender_inference import main as defender_inference
 from harden.defender_inference.config import DefenderInferenceSettings
-from harden.domain.policy import Slot
 from harden.judge import main as judge
 from harden.judge.config import JudgeSettings
 from harden.runtime.worker import Worker
@@ -92,7 +91,7 @@ def a_loop(bus: Bus, directory: Path, **changes: object) -> Iterator[Loop]:
     loop = Loop(bus, an_experiment(**changes), directory / "run", store, Signer(keys[0]))
     submit_arena(bus)
     source = Source(bus, store, Verifier([keys[1]]))
-    with InProcessPolicies(list(Slot), source, TransformersLoader()) as policies:
+    with InProcessPolicies(loop.experiment.policies.slots.names, source, TransformersLoader()) as policies:
         judging = JudgeSettings()
         services = [
             attacker.build(AttackerSettings(), policies, ArenaTransforms(), ArenaImages(), store),

@@ -86,7 +86,7 @@ def _print(event: Event, reveal: bool) -> None:
     learner = f"the {bout.learner.value} learns from it" if bout.learner else "nobody learns from it"
     print(f"  round {bout.round}, step {bout.step}, suite {bout.suite}, {bout.purpose.value}; {learner}")
     print(f"  seed {bout.seed.seed_id} ({bout.seed.label.value}, {bout.seed.category})")
-    print(f"  attacker v{bout.attacker.version}, defender v{bout.defender.version} ({bout.defender.slot.value})")
+    print(f"  attacker v{bout.attacker.version}, defender v{bout.defender.version} ({bout.defender.slot})")
     match fact:
         case JudgedBout():
             _print_judged(fact, reveal)

@@ -100,7 +100,7 @@ def _side(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]
     learner = Learner(directory, experiment.part(role).learner, ids.random_seed(ids.child(run_id_of(experiment), role, 0)))
     every_seed = [seed for category in sorted(seeds) for seed in seeds[category]]
     probes = probe_examples(role, seeds["harmful"] if role is Role.ATTACKER else every_seed, world.anchors)
-    return Side(role, learner, directory, probes)
+    return Side(role, experiment.policies.slots.of(role), learner, directory, probes)
 
 
 def play(settings: TrainerSettings, experiment: Experiment, around: Surroundings, on_ready: Callable[[], None]) -> None:

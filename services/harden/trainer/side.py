@@ -8,11 +8,11 @@ from typing import Any
 from harden.domain.bout import Role
 from harden.domain.conversation import BlobRef, Conversation
 from harden.domain.game import AnchorSource
-from harden.domain.policy import Lineage, PolicyRef, Probe, ProbePrompt, Slot
+from harden.domain.policy import Lineage, PolicyRef, Probe, ProbePrompt
 from harden.domain.seed import Seed
 from harden.serving.ports import Prompt
 from harden.trainer.learner.learner import Anchor, Group, Learner, StepReport
-from harden.trainer.publisher import SLOT_OF, WEIGHTS_FILE, Published, Publisher
+from harden.trainer.publisher import WEIGHTS_FILE, Published, Publisher
 
 # Absolute log-prob difference between two correct implementations in float32 on these models; measured below 1e-4.
 PROBE_TOLERANCE = 2e-3
@@ -22,6 +22,7 @@ NUM_PROBES = 6
 @dataclass
 class Side:
     role: Role
+    slot: str  # where its policies are served while the game is played
     learner: Learner
     directory: Path  # what the policy started from; everything but the weights is published from here
     probes: Sequence[tuple[Conversation, str]]
@@ -37,16 +38,16 @@ class Side:
 
     def publish(self, publisher: Publisher, *, round_: int, reason: str) -> Published:
         """Publishes the learner's weights as the next version."""
-        published = self._publish(publisher, SLOT_OF[self.role], self.num_published + 1, round_, reason)
+        published = self._publish(publisher, self.slot, self.num_published + 1, round_, reason)
         self.num_published += 1
         self._now_current(published)
         return published
 
-    def publish_stable(self, publisher: Publisher) -> Published:
+    def publish_stable(self, publisher: Publisher, slot: str) -> Published:
         """Gives users the weights as they are now: the first version of their slot, which only a passed gate moves on."""
-        return self._publish(publisher, Slot.DEFENDER_STABLE, 1, 0, "start")
+        return self._publish(publisher, slot, 1, 0, "start")
 
-    def _publish(self, publisher: Publisher, slot: Slot, version: int, round_: int, reason: str) -> Published:
+    def _publish(self, publisher: Publisher, slot: str, version: int, round_: int, reason: str) -> Published:
         return publisher.publish(
             slot,
             self.files(),
@@ -140,7 +141,7 @@ def published_to_json(published: Published) -> dict[str, Any]:
 def published_from_json(data: Mapping[str, Any]) -> Published:
     slot, version, digest = data["policy"]
     return Published(
-        PolicyRef(Slot(slot), version, digest), BlobRef(*data["manifest"]), Lineage(*data["lineage"]), data["learner_step"]
+        PolicyRef(slot, version, digest), BlobRef(*data["manifest"]), Lineage(*data["lineage"]), data["learner_step"]
     )
 
 

@@ -7,7 +7,7 @@ from harden.domain import ids
 from harden.domain.bout import Bout, RecordedAttack, Role
 from harden.domain.completion import Sampling
 from harden.domain.game import EvaluationCase
-from harden.domain.policy import PolicyRef, Slot
+from harden.domain.policy import PolicyRef
 from harden.domain.seed import Seed
 from harden.domain.verdict import JudgedBout
 from harden.statistics import Rate
@@ -21,7 +21,7 @@ from harden.trainer.experiment import Experiment
 from harden.trainer.game import ATTACKER, DEFENDER, Game
 from harden.trainer.inbox import Inbox
 from harden.trainer.observing import Observer
-from harden.trainer.publisher import SLOT_OF, Published, Publisher
+from harden.trainer.publisher import Published, Publisher
 from harden.trainer.ring import Ring
 
 SeedPool = Mapping[str, Sequence[Seed]]
@@ -144,7 +144,7 @@ class Trainer:
             if task.role is DEFENDER:
                 self.game.remember_defender("first", "first")
                 self.game.remember_defender("good", "first")
-                self._serve(side.publish_stable(self._publisher))
+                self._serve(side.publish_stable(self._publisher, self._experiment.policies.slots.stable))
         self._observer.published(published)
         if task.wait:
             self._serve(published)
@@ -289,8 +289,8 @@ class Trainer:
     def _moment(self, round_: int, step: int, name: str) -> plan.Moment:
         return plan.Moment(self.game.run_id, round_, step, name, self._policies())
 
-    def _policies(self) -> dict[Slot, PolicyRef]:
-        return {SLOT_OF[role]: self._current(role).policy for role in Role}
+    def _policies(self) -> dict[Role, PolicyRef]:
+        return {role: self._current(role).policy for role in Role}
 
     def _current(self, role: Role) -> Published:
         current = self.game.sides[role].current

@@ -30,7 +30,7 @@ SHAPE = StepShape(
 
 
 def a_moment(step: int = 0) -> Moment:
-    policies = {Slot.ATTACKER: a_policy(Slot.ATTACKER), Slot.DEFENDER: a_policy(Slot.DEFENDER)}
+    policies = {Role.ATTACKER: a_policy(Slot.ATTACKER), Role.DEFENDER: a_policy(Slot.DEFENDER)}
     return Moment("r" * 32, 1, step, "defender", policies)
 
 

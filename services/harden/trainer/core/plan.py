@@ -8,7 +8,7 @@ from harden.domain import ids
 from harden.domain.bout import AttackPlan, AttackSource, Bout, Purpose, RecordedAttack, Role
 from harden.domain.completion import Sampling
 from harden.domain.game import EvaluationCase
-from harden.domain.policy import PolicyRef, Slot
+from harden.domain.policy import PolicyRef
 from harden.domain.seed import Seed
 
 
@@ -43,7 +43,7 @@ class Moment:
     round: int
     step: int
     name: str
-    policies: Mapping[Slot, PolicyRef]
+    policies: Mapping[Role, PolicyRef]
 
     def bout_id(self, index: int | str) -> str:
         return ids.child(ids.root(self.run_id, self.round, self.name, self.step), "bout", index)
@@ -138,8 +138,8 @@ def measuring_bouts(
             attack_plan=AttackPlan(AttackSource.POLICY, num_attacks, sampling=attack_sampling),
             num_responses=1,
             response_sampling=response_sampling,
-            attacker=moment.policies[Slot.ATTACKER],
-            defender=moment.policies[Slot.DEFENDER],
+            attacker=moment.policies[Role.ATTACKER],
+            defender=moment.policies[Role.DEFENDER],
         )
         for i, seed in enumerate(seeds)
     ]
@@ -160,8 +160,8 @@ def evaluation_bouts(moment: Moment, suites: Sequence[Suite], response_sampling:
             attack_plan=AttackPlan(AttackSource.RECORDED, len(case.attacks), recorded=case.attacks),
             num_responses=1,
             response_sampling=response_sampling,
-            attacker=moment.policies[Slot.ATTACKER],
-            defender=moment.policies[Slot.DEFENDER],
+            attacker=moment.policies[Role.ATTACKER],
+            defender=moment.policies[Role.DEFENDER],
         )
         for suite in suites
         for i, case in enumerate(suite.cases)
@@ -191,6 +191,6 @@ def _bout(moment: Moment, shape: StepShape, index: int, suite: str, seed: Seed, 
         attack_plan=plan,
         num_responses=shape.num_responses,
         response_sampling=shape.response_sampling,
-        attacker=moment.policies[Slot.ATTACKER],
-        defender=moment.policies[Slot.DEFENDER],
+        attacker=moment.policies[Role.ATTACKER],
+        defender=moment.policies[Role.DEFENDER],
     )
