@@ -18,7 +18,7 @@ from harden.trainer.core.schedule import Learn
 from harden.trainer.experiment import Experiment
 from harden.trainer.learner.learner import Anchor, Group, Rollout
 from harden.trainer.lesson import Lesson
-from harden.trainer.side import Side
+from harden.trainer.player import Player
 from harden.trainer.worlds import World
 
 MAX_ANCHOR_IMAGES = 4
@@ -44,7 +44,7 @@ class Classroom:
     def shape(self, task: Learn) -> plan.StepShape:
         return self._arm_shape if task.arm else self._shapes[task.role]
 
-    def lesson(self, judged: Sequence[JudgedBout], task: Learn, side: Side) -> Lesson:
+    def lesson(self, judged: Sequence[JudgedBout], task: Learn, side: Player) -> Lesson:
         """The groups of the bouts that may be learned from, and why the others may not."""
         groups: list[Group] = []
         dropped: dict[str, str] = {}
@@ -132,13 +132,13 @@ def _success(judged: Sequence[JudgedBout]) -> float | None:
     return seen[True] / seen.total() if seen else None
 
 
-def _lags(judged: JudgedBout, role: Role, side: Side) -> list[int]:
+def _lags(judged: JudgedBout, role: Role, side: Player) -> list[int]:
     """Updates behind the policy that wrote what is learned from, one for the whole bout: the largest."""
     sampled = judged.sampled
-    versions = (
-        {response.completion.policy_version for response in sampled.responses}
+    digests = (
+        {response.completion.policy_digest for response in sampled.responses}
         if role is Role.DEFENDER
-        else {attack.completion.policy_version for attack in sampled.attacked.attacks if attack.completion}
+        else {attack.completion.policy_digest for attack in sampled.attacked.attacks if attack.completion}
     )
-    known = [lag for version in versions if (lag := side.lag_of(version)) is not None]
+    known = [lag for digest in digests if (lag := side.lag_of(digest)) is not None]
     return [max(known)] if known else []

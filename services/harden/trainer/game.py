@@ -9,8 +9,8 @@ from harden.domain.bout import Role
 from harden.trainer.checkpoint import Checkpoints, Part
 from harden.trainer.core.ledger import Ledger
 from harden.trainer.core.replay import ReplayPool
+from harden.trainer.player import Player
 from harden.trainer.records import Records
-from harden.trainer.side import Side
 
 ATTACKER, DEFENDER = Role.ATTACKER, Role.DEFENDER
 
@@ -29,7 +29,7 @@ class SavedWeights:
 @dataclass
 class Game:
     run_id: str
-    sides: Mapping[Role, Side]
+    sides: Mapping[Role, Player]
     pool: ReplayPool
     records: Records
     ledger: Ledger = field(default_factory=Ledger)

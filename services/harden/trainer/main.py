@@ -37,12 +37,12 @@ from harden.trainer.game import Game
 from harden.trainer.inbox import Inbox, Stopped
 from harden.trainer.learner.learner import Learner
 from harden.trainer.observing import Observer
+from harden.trainer.player import Player, probe_examples
 from harden.trainer.publisher import Publisher
 from harden.trainer.records import Records
 from harden.trainer.ring import Ring
 from harden.trainer.rundir import RunDir
 from harden.trainer.seeding import read_seeds
-from harden.trainer.side import Side, probe_examples
 from harden.trainer.trainer import Trainer
 from harden.trainer.worlds import World, directory_of, world_of
 
@@ -95,12 +95,12 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     )
 
 
-def _side(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Side:
+def _side(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Player:
     directory = directory_of(getattr(experiment.policies, role))
     learner = Learner(directory, experiment.part(role).learner, ids.random_seed(ids.child(run_id_of(experiment), role, 0)))
     every_seed = [seed for category in sorted(seeds) for seed in seeds[category]]
     probes = probe_examples(role, seeds["harmful"] if role is Role.ATTACKER else every_seed, world.anchors)
-    return Side(role, experiment.policies.slots.of(role), learner, directory, probes)
+    return Player(role, experiment.policies.slots.of(role), learner, directory, probes)
 
 
 def play(settings: TrainerSettings, experiment: Experiment, around: Surroundings, on_ready: Callable[[], None]) -> None:

@@ -21,6 +21,7 @@ from harden.trainer.experiment import Experiment
 from harden.trainer.game import ATTACKER, DEFENDER, Game
 from harden.trainer.inbox import Inbox
 from harden.trainer.observing import Observer
+from harden.trainer.player import Player
 from harden.trainer.publisher import Published, Publisher
 from harden.trainer.ring import Ring
 
@@ -149,6 +150,12 @@ class Trainer:
         if task.wait:
             self._serve(published)
 
+    def _go_back(self, side: Player, to: Published, reason: str) -> None:
+        """Announces an older publication, lets the gauge follow, and waits until it is served."""
+        side.go_back(self._publisher, to, reason)
+        self._observer.published(to)
+        self._serve(to)
+
     def _serve(self, published: Published) -> None:
         self._inbox.wait_until_served(published.policy, self._experiment.schedule.serve_timeout_s)
 
@@ -209,8 +216,7 @@ class Trainer:
         side = self.game.sides[DEFENDER]
         good = side.by_round[self.game.good_round]
         side.load(self.game.saved["good"].data)
-        side.go_back(self._publisher, good, "rollback")
-        self._serve(good)
+        self._go_back(side, good, "rollback")
         return good
 
     def _close_round(self, round_: int) -> None:
@@ -223,8 +229,7 @@ class Trainer:
     def _start_arm(self) -> None:
         side = self.game.sides[DEFENDER]
         side.load(self.game.saved["first"].data)
-        side.go_back(self._publisher, side.by_round[0], "monitor_arm")
-        self._serve(side.by_round[0])
+        self._go_back(side, side.by_round[0], "monitor_arm")
 
     def _end_arm(self) -> None:
         arm = self._experiment.schedule.rounds + 1
@@ -252,14 +257,12 @@ class Trainer:
         final = self._current(DEFENDER)
         table: list[list[dict[str, int | float]]] = [[] for _ in self.game.attacks_by_round]
         for defender_round, published in sorted(side.by_round.items()):
-            side.go_back(self._publisher, published, "matrix")
-            self._serve(published)
+            self._go_back(side, published, "matrix")
             suites = [Suite(str(r), self._cases(attacks), ATTACKS) for r, attacks in self.game.attacks_by_round.items()]
             rates = self._rates(self._moment(defender_round, 0, "matrix"), suites)
             for row, attacker_round in zip(table, self.game.attacks_by_round, strict=True):
                 row.append(rates["attack_success"][str(attacker_round)].to_json())
-        side.go_back(self._publisher, final, "matrix_end")
-        self._serve(final)
+        self._go_back(side, final, "matrix_end")
         self._observer.matrix_ended(
             {"attackers": list(self.game.attacks_by_round), "defenders": sorted(side.by_round), "attack_success": table}
         )

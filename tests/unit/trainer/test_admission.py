@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -8,13 +9,13 @@ from harden.domain.verdict import JudgedBout, Label, Refusal
 from harden.trainer.core import admission
 from harden.trainer.core.admission import AdmissionRules, Graded, graded
 from harden.trainer.core.rewards import OFF_GOAL, UNSCOREABLE_RESPONSE, AttackerRewards, DefenderRewards
-from tests.unit.trainer.judged import LEAK, OTHER, REFUSED, a_judged_bout, on_attack, on_response
+from tests.unit.trainer.judged import LEAK, OTHER, REFUSED, a_judged_bout, digest_of, on_attack, on_response
 
 UNDECIDED = on_response(Label.UNSCOREABLE, Refusal.UNSCOREABLE)
 
 
 def grade(
-    judged: JudgedBout, *, lag_of: Callable[[int], int | None] = lambda version: 0, rules: AdmissionRules | None = None
+    judged: JudgedBout, *, lag_of: Callable[[str], int | None] = lambda digest: 0, rules: AdmissionRules | None = None
 ) -> Graded:
     return graded(judged, lag_of, rules or AdmissionRules(), DefenderRewards(), AttackerRewards())
 
@@ -58,12 +59,24 @@ def test_the_lag_bound_holds_exactly(lag: int | None, is_kept: bool) -> None:
         assert result.reason == (admission.UNKNOWN_POLICY if lag is None else admission.STALE)
 
 
-def test_samples_of_several_versions_are_judged_one_by_one() -> None:
+def test_samples_of_several_policies_are_judged_one_by_one() -> None:
     judged = a_judged_bout([(on_attack(), [LEAK, REFUSED, OTHER])], versions=[5, 1, 4])
-    result = grade(judged, lag_of=lambda version: 5 - version, rules=AdmissionRules(max_version_lag=2))
+    result = grade(
+        judged, lag_of={digest_of(5): 0, digest_of(1): 4, digest_of(4): 1}.get, rules=AdmissionRules(max_version_lag=2)
+    )
     assert result.groups[0].rewards == (-1.0, -0.5)
     assert [completion.policy_version for completion in result.groups[0].completions] == [5, 4]
     assert result.left_out == {admission.STALE: 1}
+
+
+def test_another_runs_sample_of_a_version_that_this_run_has_too_is_refused() -> None:
+    judged = a_judged_bout([(on_attack(), [LEAK, REFUSED, OTHER])])
+    *ours, last = judged.sampled.responses
+    foreign = replace(last, completion=replace(last.completion, policy_digest=digest_of(99)))
+    judged = replace(judged, sampled=replace(judged.sampled, responses=(*ours, foreign)))
+    result = grade(judged, lag_of={digest_of(1): 0}.get)
+    assert len(result.groups[0].completions) == 2
+    assert result.left_out == {admission.UNKNOWN_POLICY: 1}
 
 
 def test_attacks_nobody_sampled_teach_the_attacker_nothing() -> None:

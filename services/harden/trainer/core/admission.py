@@ -23,8 +23,8 @@ TRUNCATED = "truncated"
 LONELY = "lonely"  # nothing left in its group to compare with
 ADMITTED = "admitted"
 
-# Updates made since the weights of a version were published; None for a version this trainer never published.
-LagOf = Callable[[int], int | None]
+# Updates made since the policy of a digest was published; None for a policy that this run never published.
+LagOf = Callable[[str], int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Graded:
 
 def is_fresh(completion: Completion, lag_of: LagOf, rules: AdmissionRules) -> tuple[bool, str]:
     """Whether the policy that wrote it is known and at most `max_version_lag` updates behind."""
-    lag = lag_of(completion.policy_version)
+    lag = lag_of(completion.policy_digest)
     if lag is None:
         return False, UNKNOWN_POLICY
     return (True, ADMITTED) if lag <= rules.max_version_lag else (False, STALE)

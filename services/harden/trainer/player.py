@@ -1,4 +1,4 @@
-"""One side of the game: its learner, what has been published of it, and how old each publication is."""
+"""One player of the game: its learner, what has been published of it, and how old each publication is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ NUM_PROBES = 6
 
 
 @dataclass
-class Side:
+class Player:
     role: Role
     slot: str  # where its policies are served while the game is played
     learner: Learner
@@ -31,8 +31,8 @@ class Side:
     num_loads: int = 0
     num_published: int = 0
     current: Published | None = None
-    # version -> updates behind the weights of that version when it was (last) announced
-    updates_of: dict[int, int] = field(default_factory=dict)
+    # digest of a policy this run published -> updates made when it was last announced
+    updates_of: dict[str, int] = field(default_factory=dict)
     # What each round ended with; index 0 is the policy before any hardening.
     by_round: dict[int, Published] = field(default_factory=dict)
 
@@ -79,9 +79,12 @@ class Side:
         self.updates += 1
         return report
 
-    def lag_of(self, version: int) -> int | None:
-        """Updates made since the weights of `version`; None for a version this run never published."""
-        then = self.updates_of.get(version)
+    def lag_of(self, digest: str) -> int | None:
+        """Updates made since the policy `digest` was announced; None for one that this run never published.
+
+        Two runs that use one slot may give the same version to different weights, never the same digest.
+        """
+        then = self.updates_of.get(digest)
         return None if then is None else self.updates - then
 
     def files(self) -> dict[str, bytes | Path]:
@@ -107,7 +110,7 @@ class Side:
 
     def _now_current(self, published: Published) -> None:
         self.current = published
-        self.updates_of[published.policy.version] = self.updates
+        self.updates_of[published.policy.digest] = self.updates
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -115,7 +118,7 @@ class Side:
             "num_loads": self.num_loads,
             "num_published": self.num_published,
             "current": published_to_json(self.current) if self.current else None,
-            "updates_of": {str(v): u for v, u in self.updates_of.items()},
+            "updates_of": self.updates_of,
             "by_round": {str(r): published_to_json(p) for r, p in self.by_round.items()},
         }
 
@@ -124,7 +127,7 @@ class Side:
         self.num_loads = data["num_loads"]
         self.num_published = data["num_published"]
         self.current = published_from_json(data["current"]) if data["current"] else None
-        self.updates_of = {int(v): u for v, u in data["updates_of"].items()}
+        self.updates_of = dict(data["updates_of"])
         self.by_round = {int(r): published_from_json(p) for r, p in data["by_round"].items()}
 
 
