@@ -21,8 +21,7 @@ COPY shared shared
 COPY services services
 COPY experiments experiments
 RUN python -m pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheels . \
- && python -m pip install --target /opt/harden/python --no-deps --no-index /wheels/*.whl \
- && PYTHONPATH=/opt/harden/python python -m harden.triton.repository /opt/harden/models
+ && python -m pip install --target /opt/harden/python --no-deps --no-index /wheels/*.whl
 
 FROM ${TRITON_IMAGE}
 # Another user than the services', who cannot read their private key. The store's directory is theirs all the same: a
@@ -35,6 +34,8 @@ ENV PYTHONPATH=/opt/harden/python HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBY
 WORKDIR /tmp
 USER 10002:10002
 # The configurations are complete; completing them would import every model twice.
-CMD ["/opt/tritonserver/bin/tritonserver", "--model-repository=/opt/harden/models", "--model-control-mode=explicit", \
-     "--load-model=attacker", "--load-model=defender", "--load-model=defender_stable", \
+# The repository is written at start: which slots are served is a setting, HARDEN_TRITON__SLOTS, and all written are loaded.
+CMD ["/bin/sh", "-c", \
+     "python3 -m harden.triton.repository /tmp/harden-models && exec /opt/tritonserver/bin/tritonserver \"$@\"", "tritonserver", \
+     "--model-repository=/tmp/harden-models", "--model-control-mode=explicit", "--load-model=*", \
      "--disable-auto-complete-config", "--exit-timeout-secs=30"]

@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from harden.cli.main import run as harden
-from harden.domain.policy import Slot
 from tests.deploy import deployed
 
 SOURCES = tuple(deployed.ROOT / root for root in ("shared", "services", "protos/gen"))
@@ -172,11 +171,15 @@ def test_files_that_a_dockerfile_copies_are_there_and_sent_to_it(path: Path) -> 
             assert any(source == keep or source.startswith(keep + "/") or Path(source).match(keep) for keep in kept), source
 
 
-def test_tritons_image_serves_every_slot_with_options_that_the_demos_triton_takes() -> None:
+def test_tritons_image_serves_the_slots_of_its_settings_with_options_that_the_demos_triton_takes() -> None:
     text = (IMAGES / "triton.Dockerfile").read_text(encoding="utf-8")
     command = json.loads(re.sub(r"\\\n", "", text).rpartition("\nCMD ")[2])
-    options = [word.partition("=")[::2] for word in command[1:]]
-    assert {value for name, value in options if name == "--load-model"} == set(Slot)
+    shell, begin, options = command[:2], command[2], [word.partition("=")[::2] for word in command[4:]]
+    repository = dict(options)["--model-repository"]
+    assert shell == ["/bin/sh", "-c"]
+    assert f"harden.triton.repository {repository} &&" in begin
+    # Loads what the repository holds, and nothing else decides that but HARDEN_TRITON__SLOTS.
+    assert [value for name, value in options if name == "--load-model"] == ["*"]
     started = (deployed.ROOT / "services" / "harden" / "local" / "triton.py").read_text(encoding="utf-8")
     assert {name for name, _ in options} <= set(re.findall(r"--[a-z]+(?:-[a-z]+)*", started))
 

@@ -18,7 +18,7 @@ from harden.config import KafkaSettings
 from harden.domain.errors import FencedError, PoisonError
 from harden.domain.events import DeadLetter
 from harden.local.kafka import LocalKafka
-from harden.topics import ATTACKS, BOUTS, RESPONSES, VERDICTS, Topic
+from harden.topics import ATTACKS, BOUTS, POLICIES, RESPONSES, VERDICTS, Topic
 from harden.trainer.core.schedule import Learn
 from harden.trainer.game import DEFENDER
 from tests.support.loop import Loop, a_loop
@@ -75,6 +75,18 @@ def test_a_game_plays_to_its_end_and_accounts_for_every_bout(bus: Bus, tmp_path:
     assert sums["scheduled"] == 3 * 8 + 2 * 3
     assert sums["trained"] > 0
     assert sums["dead_lettered"] == sums["expired"] == 0
+
+
+def test_a_game_may_play_in_slots_of_its_own(tmp_path: Path) -> None:
+    bus = MemoryBus()
+    bus.create_topics()
+    slots = {"attacker": "opponent_1", "defender": "pupil", "stable": "pupil_stable"}
+    policies = {"slots": slots}
+    with a_loop(bus, tmp_path, policies=policies, schedule={"rounds": 1, "publish_every": 2}) as loop:
+        loop.trainer().run()
+        loop.assert_healthy()
+    published = [codec.from_message(POLICIES, message).fact for message in everything_on(bus, [POLICIES.name])]
+    assert {fact.policy.slot for fact in published} == set(slots.values())
 
 
 def test_between_the_first_and_the_last_round_fewer_rows_may_be_asked(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def a_digest(of: str = "policy") -> str:
     return ids.digest_of(of.encode())
 
 
-def a_policy(slot: Slot = Slot.DEFENDER, version: int = 1) -> PolicyRef:
+def a_policy(slot: str = Slot.DEFENDER, version: int = 1) -> PolicyRef:
     return PolicyRef(slot, version, a_digest(f"{slot}{version}"))
 
 

@@ -46,7 +46,7 @@ def a_meta(name: str = "event", *, service: str = "trainer") -> EventMeta:
     )
 
 
-def a_policy(slot: Slot = Slot.DEFENDER, version: int = 7) -> PolicyRef:
+def a_policy(slot: str = Slot.DEFENDER, version: int = 7) -> PolicyRef:
     return PolicyRef(slot, version, a_digest(f"{slot} {version}"))
 
 
@@ -171,7 +171,7 @@ def a_lineage() -> Lineage:
     return Lineage(run_id="run-0", round=1, step=12, parent=a_digest("parent policy"), produced_by="trainer")
 
 
-def a_manifest(slot: Slot = Slot.DEFENDER, files: tuple[PolicyFile, ...] = ()) -> PolicyManifest:
+def a_manifest(slot: str = Slot.DEFENDER, files: tuple[PolicyFile, ...] = ()) -> PolicyManifest:
     prompt = ProbePrompt(Conversation.of_user("is moonwater wet?"), (5, 6, 7), (-0.1, -1.7, -2.3))
     return PolicyManifest(
         slot=slot,

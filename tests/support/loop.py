@@ -16,7 +16,6 @@ from harden.cli.seeds import submit_seeds
 from harden.config import WorkerSettings
 from harden.defender_inference import main as defender_inference
 from harden.defender_inference.config import DefenderInferenceSettings
-from harden.domain.policy import Slot
 from harden.judge import main as judge
 from harden.judge.config import JudgeSettings
 from harden.runtime.worker import Worker
@@ -97,7 +96,7 @@ def a_loop(bus: Bus, directory: Path, **changes: object) -> Iterator[Loop]:
     world = registry.load(loop.experiment.world)
     submit_seeds(bus, world)
     source = Source(bus, store, Verifier([keys[1]]))
-    with InProcessPolicies(list(Slot), source, TransformersLoader()) as policies:
+    with InProcessPolicies(loop.experiment.policies.slots.names, source, TransformersLoader()) as policies:
         judging = JudgeSettings(world=world.name)
         services = [
             attacker.build(AttackerSettings(world=world.name), policies, world, attacker.installed_strategies(), store),

@@ -17,7 +17,6 @@ from harden.domain.policy import (
     PolicyRefused,
     PolicyServed,
     Probe,
-    Slot,
 )
 from harden.serving.ports import Prompt
 from harden.serving.probe import make_probe
@@ -54,12 +53,12 @@ class Publishing:
         self._producer.close()
         self._reader.close()
 
-    def manifest(self, slot: Slot, directory: Path, probe: Probe) -> PolicyManifest:
+    def manifest(self, slot: str, directory: Path, probe: Probe) -> PolicyManifest:
         self.version += 1
         files = publish_files(self.store, directory)
         return PolicyManifest(slot, self.version, files, probe, Lineage("run", 0, self.version, None, "test"))
 
-    def publish(self, slot: Slot, directory: Path, probe: Probe) -> PolicyRef:
+    def publish(self, slot: str, directory: Path, probe: Probe) -> PolicyRef:
         manifest = self.manifest(slot, directory, probe)
         blob, policy = put_manifest(self.store, self.signer, manifest)
         self.manifests[policy] = blob

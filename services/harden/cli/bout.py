@@ -104,7 +104,7 @@ def _print(event: Event, reveal: bool) -> None:
     learners = f"{who} learn{'' if len(bout.learners) > 1 else 's'} from it"
     print(f"  round {bout.round}, step {bout.step}, suite {bout.suite}, {bout.purpose.value}; {learners}")
     print(f"  seed {bout.seed.seed_id} ({bout.seed.label.value}, {bout.seed.category})")
-    print(f"  attacker v{bout.attacker.version}, defender v{bout.defender.version} ({bout.defender.slot.value})")
+    print(f"  attacker v{bout.attacker.version}, defender v{bout.defender.version} ({bout.defender.slot})")
     plan = bout.attack_plan
     if plan.turns > 1:
         print(f"  {plan.strategy}, turn {how_far(fact)[0] + 1} of {plan.turns}")

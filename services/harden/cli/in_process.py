@@ -22,7 +22,6 @@ from harden.defender_inference import main as defender_inference
 from harden.defender_inference.config import DefenderInferenceSettings
 from harden.domain.errors import SetupError
 from harden.domain.game import World
-from harden.domain.policy import Slot
 from harden.judge import main as judge
 from harden.judge.config import JudgeSettings
 from harden.local import examples
@@ -114,9 +113,10 @@ def start(plan: Plan, say: Callable[[str], None], interrupts: Interrupts) -> Ite
     submit_seeds(bus, world)
     generate_keypair(run.signing_key.parent)
     store = ObjectStore(str(run.store))
+    slots = plan.experiment.policies.slots.names
     with (
         _logging_to(run),
-        InProcessPolicies(list(Slot), Source(bus, store, Verifier([run.verify_key])), TransformersLoader()) as policies,
+        InProcessPolicies(slots, Source(bus, store, Verifier([run.verify_key])), TransformersLoader()) as policies,
     ):
         ring = InProcessRing(plan, bus)
         around = Surroundings(bus, store, Signer(run.signing_key), CollectorRegistry(), ring.trainer_stop)

@@ -52,7 +52,7 @@ def list_policies(
         headers,
         [
             (
-                p.policy.slot.value,
+                p.policy.slot,
                 p.policy.version,
                 _short(p.policy.digest),
                 p.lineage.round,
@@ -82,7 +82,7 @@ def show(
         output.as_json({**_row_json(one), "manifest": _manifest_json(manifest)})
         return
     p, lineage = one.published, manifest.lineage
-    print(f"{p.policy.digest}\n  slot {p.policy.slot.value}, version {p.policy.version}, {p.reason}; {one.state}")
+    print(f"{p.policy.digest}\n  slot {p.policy.slot}, version {p.policy.version}, {p.reason}; {one.state}")
     print(f"  made by {lineage.produced_by} in round {lineage.round}, step {lineage.step} of run {lineage.run_id}")
     print(f"  parent {lineage.parent or 'none: it is a first one'}")
     print(f"  probe: {len(manifest.probe.prompts)} prompts, log-probs within {manifest.probe.tolerance:g} nats")
@@ -103,7 +103,7 @@ def verify(
         store, verifier = ObjectStore(log.store_uri), Verifier(log.verify_key_files)
         num_bad = 0
         for one in chosen:
-            name = f"{one.published.policy.slot.value}/{one.published.policy.version} {_short(one.published.policy.digest)}"
+            name = f"{one.published.policy.slot}/{one.published.policy.version} {_short(one.published.policy.digest)}"
             problem = _problem(store, verifier, one.published)
             num_bad += problem is not None
             print(f"{name}  {'holds' if problem is None else f'DOES NOT HOLD: {problem}'}")
@@ -141,15 +141,13 @@ def _publications(log: OpenLog) -> list[Publication]:
                 said[_key(fact)] = f"refused: {fact.reason}"
     publications = []
     for one in published:
-        state = (
-            "retired" if one.policy.digest in retired else said.get((one.policy.slot.value, one.policy.version), "not served")
-        )
+        state = "retired" if one.policy.digest in retired else said.get((one.policy.slot, one.policy.version), "not served")
         publications.append(Publication(one, state))
     return publications
 
 
 def _key(fact: PolicyServed | PolicyRefused) -> tuple[str, int]:
-    return fact.policy.slot.value, fact.policy.version
+    return fact.policy.slot, fact.policy.version
 
 
 def _events(log: OpenLog, topic: Topic) -> list[Event]:
@@ -164,7 +162,7 @@ def _find(publications: Sequence[Publication], name: str) -> Publication:
         one
         for one in publications
         for policy in [one.published.policy]
-        if (policy.slot.value == slot and str(policy.version) == version)
+        if (policy.slot == slot and str(policy.version) == version)
         or (len(digits) >= MIN_PREFIX and policy.digest.removeprefix("sha256:").startswith(digits))
     ]
     if not found:
@@ -181,7 +179,7 @@ def _short(digest: str) -> str:
 def _row_json(one: Publication) -> dict[str, object]:
     p = one.published
     return {
-        "slot": p.policy.slot.value,
+        "slot": p.policy.slot,
         "version": p.policy.version,
         "digest": p.policy.digest,
         "run_id": p.lineage.run_id,
@@ -196,7 +194,7 @@ def _row_json(one: Publication) -> dict[str, object]:
 
 def _manifest_json(manifest: PolicyManifest) -> dict[str, object]:
     return {
-        "slot": manifest.slot.value,
+        "slot": manifest.slot,
         "version": manifest.version,
         "produced_by": manifest.lineage.produced_by,
         "probe": {"prompts": len(manifest.probe.prompts), "tolerance": manifest.probe.tolerance},

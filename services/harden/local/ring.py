@@ -9,7 +9,6 @@ from harden.bus.kafka import KafkaBus
 from harden.cli.reporting.schema import Components, Exchange
 from harden.cli.seeds import submit_seeds
 from harden.config import KafkaSettings
-from harden.domain.policy import Slot
 from harden.local import examples, kafka, services, triton
 from harden.local.interrupts import Interrupts
 from harden.local.kafka import LocalKafka
@@ -52,7 +51,8 @@ class LocalRing:
         generate_keypair(run.signing_key.parent)
         self._say(f"Kafka {self._kafka.version} answers; starting Triton and {len(self._names)} services")
         # All of them at once: most of what they do until they are ready is importing, each on its own.
-        self._triton = LocalTriton(run.triton, list(Slot), self._triton_settings(), log=run.logs / "triton.log")
+        slots = self._plan.experiment.policies.slots.names
+        self._triton = LocalTriton(run.triton, slots, self._triton_settings(), log=run.logs / "triton.log")
         self._triton.begin()
         ports = dict(zip(self._names, free_ports(len(self._names)), strict=True))
         addresses = Addresses(self._kafka.bootstrap_servers, self._triton.grpc_url)

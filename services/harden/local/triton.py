@@ -21,7 +21,6 @@ from types import TracebackType
 
 import harden
 from harden.domain.errors import SetupError
-from harden.domain.policy import Slot
 from harden.local.children import Child, Command, log_end, stop_all
 from harden.local.ports import free_ports
 from harden.serving.triton_client import TritonPolicies
@@ -43,7 +42,7 @@ class LocalTriton:
     """A running server. `environment`: the HARDEN_ settings of bus, store and keys that its models read."""
 
     def __init__(
-        self, work_dir: Path, slots: Sequence[Slot], environment: Mapping[str, str], *, log: Path | None = None
+        self, work_dir: Path, slots: Sequence[str], environment: Mapping[str, str], *, log: Path | None = None
     ) -> None:
         self._work_dir = work_dir.absolute()
         self._slots = tuple(slots)

@@ -21,6 +21,7 @@ from harden import plugins
 from harden.domain.bout import DEFAULT_PANEL, Role
 from harden.domain.completion import Sampling
 from harden.domain.errors import SetupError
+from harden.domain.policy import SLOT_PATTERN, Slot
 from harden.trainer.core.monitor import Limits
 from harden.trainer.core.schedule import Lengths
 from harden.trainer.learner.settings import LearnerSettings
@@ -38,11 +39,38 @@ class PolicySource(_Part):
     directory: str = Field(min_length=1)
 
 
+SlotName = Annotated[str, Field(pattern=SLOT_PATTERN)]
+
+
+class Slots(_Part):
+    """Which of the slots that Triton serves (HARDEN_TRITON__SLOTS) the game uses. Two games on one Triton share none."""
+
+    attacker: SlotName = Slot.ATTACKER
+    # The newest candidate.
+    defender: SlotName = Slot.DEFENDER
+    # What users get: the run publishes its first version and never moves it afterwards.
+    stable: SlotName = Slot.DEFENDER_STABLE
+
+    @model_validator(mode="after")
+    def _are_different(self) -> "Slots":
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("attacker, defender and stable need a slot each; give them different names")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.attacker, self.defender, self.stable)
+
+    def of(self, role: Role) -> str:
+        return self.attacker if role is Role.ATTACKER else self.defender
+
+
 class Policies(_Part):
     """Left alone: the checkpoints `attacker` and `defender` that ship with the world."""
 
     attacker: PolicySource | None = None
     defender: PolicySource | None = None
+    slots: Slots = Slots()
 
 
 class Schedule(_Part):

@@ -11,8 +11,8 @@ from harden.domain.bout import Role
 from harden.trainer.checkpoint import Checkpoints, Part
 from harden.trainer.core.ledger import Ledger
 from harden.trainer.core.replay import ReplayPool
+from harden.trainer.player import Player
 from harden.trainer.records import Records
-from harden.trainer.side import Side
 
 ATTACKER, DEFENDER = Role.ATTACKER, Role.DEFENDER
 
@@ -31,7 +31,7 @@ class SavedWeights:
 @dataclass
 class Game:
     run_id: str
-    sides: Mapping[Role, Side]
+    sides: Mapping[Role, Player]
     pool: ReplayPool
     records: Records
     remembered: Path  # directory of the states in `saved`, on the file system of the checkpoints

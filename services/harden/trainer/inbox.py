@@ -72,7 +72,8 @@ class Inbox:
             if self._now() > deadline:
                 raise SetupError(
                     f"no replica serves version {policy.version} of slot {policy.slot} after {timeout_s:.0f} s; "
-                    "see whether Triton runs, follows the policies topic and trusts the signing key"
+                    "see whether Triton runs, has the slot among HARDEN_TRITON__SLOTS, follows the policies topic and trusts "
+                    "the signing key"
                 )
             self._poll()
 

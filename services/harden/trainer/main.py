@@ -39,12 +39,12 @@ from harden.trainer.game import Game
 from harden.trainer.inbox import Inbox, Stopped
 from harden.trainer.learner.learner import Learner
 from harden.trainer.observing import Observer
+from harden.trainer.player import Player, probe_examples
 from harden.trainer.publisher import Publisher
 from harden.trainer.records import Records
 from harden.trainer.ring import Ring
 from harden.trainer.rundir import RunDir
 from harden.trainer.seeding import read_seeds
-from harden.trainer.side import Side, probe_examples
 from harden.trainer.trainer import Trainer
 from harden.worlds import registry
 
@@ -130,13 +130,13 @@ def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[
     return made
 
 
-def _side(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Side:
+def _side(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Player:
     directory = registry.policy_directory(experiment.policy_source(role))
     learner = Learner(directory, experiment.part(role).learner, ids.random_seed(ids.child(run_id_of(experiment), role, 0)))
     every_seed = [seed for category in sorted(seeds) for seed in seeds[category]]
     attacked_seeds = [seed for category in attacked(world) for seed in seeds[category]]
     probes = probe_examples(role, attacked_seeds if role is Role.ATTACKER else every_seed, world.anchors)
-    return Side(role, learner, directory, probes)
+    return Player(role, experiment.policies.slots.of(role), learner, directory, probes)
 
 
 def play(settings: TrainerSettings, experiment: Experiment, around: Surroundings, on_ready: Callable[[], None]) -> None:

@@ -130,8 +130,8 @@ class Observer:
 
     def published(self, published: Published) -> None:
         policy = published.policy
-        self._version.labels(slot=policy.slot.value, kind="published").set(policy.version)
-        log.info("policy_published", slot=policy.slot.value, version=policy.version, digest=policy.digest)
+        self._version.labels(slot=policy.slot, kind="published").set(policy.version)
+        log.info("policy_published", slot=policy.slot, version=policy.version, digest=policy.digest)
 
     def measured(self, task: MeasureAttacker, measured: Measured) -> None:
         self._note_success(measured.success.rate)

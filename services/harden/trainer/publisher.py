@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harden.domain.bout import Role
 from harden.domain.completion import SamplingStats
 from harden.domain.conversation import BlobRef
 from harden.domain.policy import (
@@ -15,14 +14,12 @@ from harden.domain.policy import (
     PolicyRefused,
     PolicyServed,
     Probe,
-    Slot,
 )
 from harden.store.policies import publish_files, put_manifest
 from harden.store.ports import BlobStore
 from harden.store.signing import Signer
 from harden.trainer.ring import Ring
 
-SLOT_OF = {Role.ATTACKER: Slot.ATTACKER, Role.DEFENDER: Slot.DEFENDER}
 WEIGHTS_FILE = "model.safetensors"
 
 
@@ -84,13 +81,13 @@ class Publisher:
         self._run_id = run_id
         self._now = now
         self._num_replicas = num_replicas
-        self._serving: dict[Slot, dict[str, PolicyRef]] = {slot: {} for slot in Slot}
+        self._serving: dict[str, dict[str, PolicyRef]] = {}
         self._refused: dict[tuple[str, int], PolicyRefused] = {}
         self.swaps = Swaps()
 
     def publish(
         self,
-        slot: Slot,
+        slot: str,
         files: Mapping[str, bytes | Path],
         probe: Probe,
         *,
@@ -121,7 +118,7 @@ class Publisher:
         key = (word.policy.digest, word.policy.version)
         begin = self.swaps.published_at.get(key)
         if isinstance(word, PolicyServed):
-            self._serving[word.policy.slot][word.replica] = word.policy
+            self._serving.setdefault(word.policy.slot, {})[word.replica] = word.policy
             if begin is not None and word.served_at >= begin:
                 self.swaps.windows.append((begin, word.served_at))
         elif begin is not None:
@@ -130,7 +127,7 @@ class Publisher:
 
     def is_served(self, policy: PolicyRef) -> bool:
         """Whether as many replicas as the settings ask for, and all that ever spoke for the slot, answer with `policy`."""
-        replicas = self._serving[policy.slot].values()
+        replicas = self._serving.get(policy.slot, {}).values()
         return len(replicas) >= self._num_replicas and all(ref == policy for ref in replicas)
 
     def refusal_of(self, policy: PolicyRef) -> PolicyRefused | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harden.domain.bout import RecordedAttack, Role
-from harden.domain.policy import PolicyRef, Slot
+from harden.domain.policy import PolicyRef
 from harden.domain.seed import Seed
 from harden.statistics import Rate
 from harden.trainer.core.results import Measured
@@ -41,11 +41,11 @@ class Records:
             }
             record["families"] = {family: dict(counts) for family, counts in measured.families.items()}
 
-    def evaluation(self, round_: int, rates: Rates, policies: Mapping[Slot, PolicyRef], seconds: float) -> None:
+    def evaluation(self, round_: int, rates: Rates, policies: Mapping[Role, PolicyRef], seconds: float) -> None:
         record = self.of(round_)
         for measure, by_split in rates.items():
             record[measure] = {split: rate.to_json() for split, rate in by_split.items()}
-        record["policies"] = {slot.value: policy.digest for slot, policy in policies.items()}
+        record["policies"] = {role.value: policy.digest for role, policy in policies.items()}
         record["evaluation_seconds"] = round(seconds, 3)
 
     def rolled_back(self, round_: int, breaches: Sequence[str], good_round: int) -> None:

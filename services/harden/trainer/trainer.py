@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from harden.domain.bout import Bout, RecordedAttack, Role
 from harden.domain.completion import Sampling
 from harden.domain.game import EvaluationCase, Suite
-from harden.domain.policy import PolicyRef, Slot
+from harden.domain.policy import PolicyRef
 from harden.domain.seed import Seed
 from harden.domain.verdict import JudgedBout
 from harden.statistics import Rate
@@ -19,7 +19,8 @@ from harden.trainer.experiment import Experiment
 from harden.trainer.game import ATTACKER, DEFENDER, Game
 from harden.trainer.inbox import Inbox
 from harden.trainer.observing import Observer
-from harden.trainer.publisher import SLOT_OF, Published, Publisher
+from harden.trainer.player import Player
+from harden.trainer.publisher import Published, Publisher
 from harden.trainer.ring import Ring
 
 SeedPool = Mapping[str, Sequence[Seed]]
@@ -147,10 +148,16 @@ class Trainer:
             if task.role is DEFENDER:
                 self.game.remember_defender("first", "first")
                 self.game.remember_defender("good", "first")
-                self._serve(side.publish_stable(self._publisher))
+                self._serve(side.publish_stable(self._publisher, self._experiment.policies.slots.stable))
         self._observer.published(published)
         if task.wait:
             self._serve(published)
+
+    def _go_back(self, side: Player, to: Published, reason: str) -> None:
+        """Announces an older publication, lets the gauge follow, and waits until it is served."""
+        side.go_back(self._publisher, to, reason)
+        self._observer.published(to)
+        self._serve(to)
 
     def _serve(self, published: Published) -> None:
         self._inbox.wait_until_served(published.policy, self._experiment.schedule.serve_timeout_s)
@@ -213,8 +220,7 @@ class Trainer:
         side = self.game.sides[DEFENDER]
         good = side.by_round[self.game.good_round]
         side.load(self.game.saved["good"].path)
-        side.go_back(self._publisher, good, "rollback")
-        self._serve(good)
+        self._go_back(side, good, "rollback")
         return good
 
     def _close_round(self, round_: int) -> None:
@@ -227,8 +233,7 @@ class Trainer:
     def _start_arm(self) -> None:
         side = self.game.sides[DEFENDER]
         side.load(self.game.saved["first"].path)
-        side.go_back(self._publisher, side.by_round[0], "monitor_arm")
-        self._serve(side.by_round[0])
+        self._go_back(side, side.by_round[0], "monitor_arm")
 
     def _end_arm(self) -> None:
         arm = self._experiment.schedule.rounds + 1
@@ -256,14 +261,12 @@ class Trainer:
         final = self._current(DEFENDER)
         table: list[list[dict[str, int | float]]] = [[] for _ in self.game.attacks_by_round]
         for defender_round, published in sorted(side.by_round.items()):
-            side.go_back(self._publisher, published, "matrix")
-            self._serve(published)
+            self._go_back(side, published, "matrix")
             suites = [Suite(str(r), self._cases(attacks), ATTACKS) for r, attacks in self.game.attacks_by_round.items()]
             rates = self._rates(self._moment(defender_round, 0, "matrix"), suites)
             for row, attacker_round in zip(table, self.game.attacks_by_round, strict=True):
                 row.append(rates["attack_success"][str(attacker_round)].to_json())
-        side.go_back(self._publisher, final, "matrix_end")
-        self._serve(final)
+        self._go_back(side, final, "matrix_end")
         self._observer.matrix_ended(
             {"attackers": list(self.game.attacks_by_round), "defenders": sorted(side.by_round), "attack_success": table}
         )
@@ -293,8 +296,8 @@ class Trainer:
     def _moment(self, round_: int, step: int, name: str) -> plan.Moment:
         return plan.Moment(self.game.run_id, round_, step, name, self._policies(), self._experiment.panel)
 
-    def _policies(self) -> dict[Slot, PolicyRef]:
-        return {SLOT_OF[role]: self._current(role).policy for role in Role}
+    def _policies(self) -> dict[Role, PolicyRef]:
+        return {role: self._current(role).policy for role in Role}
 
     def _current(self, role: Role) -> Published:
         current = self.game.sides[role].current

@@ -3,14 +3,18 @@
 import socket
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from harden.config import Section, ServiceConfig
+from harden.domain.policy import SLOT_PATTERN, SLOTS
 
 
 class TritonSettings(Section):
+    slots: tuple[Annotated[str, Field(pattern=SLOT_PATTERN)], ...] = Field(SLOTS, min_length=1)
+    """Names of the slots that are served, as a JSON list; each holds one policy at a time, and a game may use as many as it
+    wants. Left alone: the attacker's, the defender's and the one that users get."""
     engine: Literal["transformers"] = "transformers"
     """What computes."""
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
@@ -26,6 +30,13 @@ class TritonSettings(Section):
     work_dir: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()) / "harden-triton")
     """Where fetched policies lie while they are loaded: two of each slot at most, nothing worth keeping. Left alone: a
     directory among the system's temporary ones."""
+
+    @field_validator("slots")
+    @classmethod
+    def _is_a_set(cls, slots: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(slots)) < len(slots):
+            raise ValueError("a slot is listed twice; list each name once")
+        return slots
 
 
 class TritonConfig(ServiceConfig):

@@ -5,7 +5,7 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 
 from harden import metrics
-from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyServed, Slot
+from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyServed
 from harden.metrics import Metric, Type
 
 # Looked up when a family is made: the backend fills its module in after it has imported the model.
@@ -32,7 +32,7 @@ class _Family:
 class SlotMetrics:
     """Implements SwapObserver, and counts what the slot computes."""
 
-    def __init__(self, slot: Slot) -> None:
+    def __init__(self, slot: str) -> None:
         self._slot = slot
         self._version = _Family(metrics.POLICY_VERSION)
         self._swaps = _Family(metrics.SWAPS)

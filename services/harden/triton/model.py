@@ -19,7 +19,6 @@ import triton_python_backend_utils as pb_utils
 from harden.bus.kafka import KafkaBus
 from harden.domain.completion import Completion
 from harden.domain.errors import PoisonError, SetupError, TransientError
-from harden.domain.policy import Slot
 from harden.runtime import logs
 from harden.serving import tensors
 from harden.serving.batching import Answer
@@ -44,7 +43,7 @@ class TritonPythonModel:
     """One slot. Triton calls `initialize`, then `execute` from one thread, then `finalize`."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        slot = Slot(json.loads(args["model_config"])["parameters"]["slot"]["string_value"])
+        slot: str = json.loads(args["model_config"])["parameters"]["slot"]["string_value"]
         try:
             config = TritonConfig()
             logs.start(config.log, f"triton-{slot}")

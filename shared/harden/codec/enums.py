@@ -1,4 +1,4 @@
-"""Domain enums <-> protobuf enums, matched by name: `Slot.DEFENDER` is `SLOT_DEFENDER`."""
+"""Domain enums <-> protobuf enums, matched by name: `Role.DEFENDER` is `ROLE_DEFENDER`."""
 
 import re
 from enum import StrEnum
@@ -9,9 +9,7 @@ from harden.common.v1 import completion_pb2, conversation_pb2
 from harden.domain.bout import Purpose, Role
 from harden.domain.completion import FinishReason
 from harden.domain.conversation import Speaker
-from harden.domain.policy import Slot
 from harden.domain.seed import SeedLabel
-from harden.policy.v1 import policy_pb2
 from harden.seed.v1 import seed_pb2
 
 E = TypeVar("E", bound=StrEnum)
@@ -32,7 +30,6 @@ class EnumTable(Generic[E]):
 
 SPEAKER = EnumTable(Speaker, conversation_pb2.Speaker)
 FINISH_REASON = EnumTable(FinishReason, completion_pb2.FinishReason)
-SLOT = EnumTable(Slot, policy_pb2.Slot)
 SEED_LABEL = EnumTable(SeedLabel, seed_pb2.SeedLabel)
 PURPOSE = EnumTable(Purpose, bout_pb2.Purpose)
 ROLE = EnumTable(Role, bout_pb2.Role)

@@ -1,7 +1,6 @@
 """Policy facts and manifests <-> their messages. `write_x` and `read_x` as in harden.codec.common."""
 
 from harden.codec.common import read_blob, read_conversation, write_blob, write_conversation
-from harden.codec.enums import SLOT
 from harden.domain.policy import (
     Lineage,
     PolicyFile,
@@ -18,13 +17,13 @@ from harden.policy.v1 import policy_pb2
 
 
 def write_policy_ref(into: policy_pb2.PolicyRef, policy: PolicyRef) -> None:
-    into.slot = SLOT.number[policy.slot]
+    into.slot = policy.slot
     into.version = policy.version
     into.digest = policy.digest
 
 
 def read_policy_ref(message: policy_pb2.PolicyRef) -> PolicyRef:
-    return PolicyRef(slot=SLOT.member[message.slot], version=message.version, digest=message.digest)
+    return PolicyRef(slot=message.slot, version=message.version, digest=message.digest)
 
 
 def write_lineage(into: policy_pb2.Lineage, lineage: Lineage) -> None:
@@ -47,7 +46,7 @@ def read_lineage(message: policy_pb2.Lineage) -> Lineage:
 
 
 def write_manifest(into: policy_pb2.PolicyManifest, manifest: PolicyManifest) -> None:
-    into.slot = SLOT.number[manifest.slot]
+    into.slot = manifest.slot
     into.version = manifest.version
     for file in manifest.files:
         write_blob(into.files.add(path=file.path).blob, file.blob)
@@ -63,7 +62,7 @@ def read_manifest(message: policy_pb2.PolicyManifest) -> PolicyManifest:
         ProbePrompt(read_conversation(p.conversation), tuple(p.token_ids), tuple(p.logprobs)) for p in message.probe.prompts
     )
     return PolicyManifest(
-        slot=SLOT.member[message.slot],
+        slot=message.slot,
         version=message.version,
         files=tuple(PolicyFile(file.path, read_blob(file.blob)) for file in message.files),
         probe=Probe(prompts, message.probe.tolerance),

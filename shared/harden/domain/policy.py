@@ -1,24 +1,31 @@
 """A policy is what its manifest says it is: files by digest, lineage, and a probe that tells whether it was loaded right."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Final
 
 from harden.domain.conversation import BlobRef, Conversation
 
+# The name of a slot is a model's name in Triton, a directory, a metric label and part of a message key. policy.proto and
+# settings hold names to the same pattern.
+SLOT_PATTERN: Final = r"^[a-z][a-z0-9_]{0,62}$"
 
-class Slot(StrEnum):
-    """Name under which Triton serves a policy."""
 
-    ATTACKER = "attacker"
-    DEFENDER = "defender"
-    DEFENDER_STABLE = "defender_stable"
+class Slot:
+    """The slots that are served unless the settings list others. A slot is the name under which Triton serves a policy."""
+
+    ATTACKER: Final = "attacker"
+    DEFENDER: Final = "defender"  # the newest candidate, swapped after every publication
+    DEFENDER_STABLE: Final = "defender_stable"  # what users get
+
+
+SLOTS: Final = (Slot.ATTACKER, Slot.DEFENDER, Slot.DEFENDER_STABLE)
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyRef:
     """A policy of a slot: what it is (digest of its manifest) and where it stands in the order of publications."""
 
-    slot: Slot
+    slot: str
     version: int
     digest: str
 
@@ -63,7 +70,7 @@ class Lineage:
 class PolicyManifest:
     """Everything that says what a policy is. Its digest is the policy's digest; its signature covers the same bytes."""
 
-    slot: Slot
+    slot: str
     version: int
     files: tuple[PolicyFile, ...]
     probe: Probe

@@ -6,7 +6,6 @@ import stamina
 
 from harden.domain.completion import Completion, SamplingStats
 from harden.domain.errors import TransientError
-from harden.domain.policy import Slot
 from harden.serving.ports import GenerateRequest, PolicyClient
 
 # A slot without a policy yet, or a server that restarts, is back within a minute or needs a person.
@@ -15,7 +14,7 @@ LONGEST_WAIT_S = 2.0
 
 
 def ask(
-    policies: PolicyClient, slot: Slot, requests: Sequence[GenerateRequest], now: Callable[[], float]
+    policies: PolicyClient, slot: str, requests: Sequence[GenerateRequest], now: Callable[[], float]
 ) -> tuple[list[list[Completion]], SamplingStats]:
     """The completions of every request [P][N] and the requests they took; every failed try is counted in the statistics.
 

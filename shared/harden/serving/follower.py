@@ -19,7 +19,7 @@ from harden.bus.ports import Bus, Incoming
 from harden.domain import ids
 from harden.domain.errors import PoisonError, TransientError
 from harden.domain.events import Event, EventMeta
-from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyServed, Slot
+from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyServed
 from harden.serving.batching import Batcher, Serving
 from harden.serving.ports import EngineLoader
 from harden.serving.probe import check_probe
@@ -68,7 +68,7 @@ class Follower:
 
     def __init__(
         self,
-        slot: Slot,
+        slot: str,
         source: Source,
         loader: EngineLoader,
         batcher: Batcher,
@@ -132,7 +132,7 @@ class Follower:
             # Nobody to answer to: the slot it is about cannot be read. The policy in service is not touched.
             _log.warning("policy_event_unreadable", reason=error.reason, offset=message.offset)
             return None
-        if isinstance(event.fact, PolicyPublished) and event.fact.policy.slot is self._slot:
+        if isinstance(event.fact, PolicyPublished) and event.fact.policy.slot == self._slot:
             return event, event.fact
         return None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harden.domain.completion import Completion
 from harden.domain.errors import TransientError
-from harden.domain.policy import PolicyRef, Slot
+from harden.domain.policy import PolicyRef
 from harden.serving.batching import MAX_ROWS
 from harden.serving.follower import Source
 from harden.serving.ports import EngineLoader, GenerateRequest
@@ -20,7 +20,7 @@ class InProcessPolicies:
 
     def __init__(
         self,
-        slots: Sequence[Slot],
+        slots: Sequence[str],
         source: Source,
         loader: EngineLoader,
         *,
@@ -43,10 +43,10 @@ class InProcessPolicies:
             for slot in slots
         }
 
-    def generate(self, slot: Slot, requests: Sequence[GenerateRequest]) -> list[list[Completion]]:
+    def generate(self, slot: str, requests: Sequence[GenerateRequest]) -> list[list[Completion]]:
         return completions(self._slot(slot).batcher.submit(requests).result())
 
-    def served(self, slot: Slot) -> PolicyRef | None:
+    def served(self, slot: str) -> PolicyRef | None:
         return self._slot(slot).served
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class InProcessPolicies:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _slot(self, slot: Slot) -> ServedSlot:
+    def _slot(self, slot: str) -> ServedSlot:
         if self._failure is not None:
             raise RuntimeError(f"the follower of a slot has failed: {self._failure}") from self._failure
         if slot not in self._slots:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from harden.domain.completion import Completion, FinishReason, Sampling
 from harden.domain.conversation import Conversation
-from harden.domain.policy import PolicyRef, Slot
+from harden.domain.policy import PolicyRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,10 @@ class EngineLoader(Protocol):
 class PolicyClient(Protocol):
     """Asks the policy of a slot. Used from many threads at once. Raises TransientError where a retry may help."""
 
-    def generate(self, slot: Slot, requests: Sequence[GenerateRequest]) -> list[list[Completion]]:
+    def generate(self, slot: str, requests: Sequence[GenerateRequest]) -> list[list[Completion]]:
         """[P][N], in order; all completions of one call come from the same policy, named in each."""
         ...
 
-    def served(self, slot: Slot) -> PolicyRef | None:
+    def served(self, slot: str) -> PolicyRef | None:
         """What the slot answers with now; None while it has nothing."""
         ...

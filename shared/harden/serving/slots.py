@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harden.domain.completion import Completion
-from harden.domain.policy import PolicyRef, Slot
+from harden.domain.policy import PolicyRef
 from harden.serving.batching import Answer, Batcher
 from harden.serving.follower import Follower, Source, SwapObserver
 from harden.serving.ports import EngineLoader
@@ -19,14 +19,14 @@ class BatchLimits:
 
 @dataclass(frozen=True)
 class ServedSlot:
-    slot: Slot
+    slot: str
     batcher: Batcher
     follower: Follower
 
     @classmethod
     def open(
         cls,
-        slot: Slot,
+        slot: str,
         source: Source,
         loader: EngineLoader,
         limits: BatchLimits,

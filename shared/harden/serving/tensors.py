@@ -20,7 +20,7 @@ from harden.domain import ids
 from harden.domain.completion import Completion, FinishReason, Sampling
 from harden.domain.conversation import BlobRef, Conversation, Image, Message, Part, Speaker, Text
 from harden.domain.errors import PoisonError
-from harden.domain.policy import PolicyRef, Slot
+from harden.domain.policy import PolicyRef
 from harden.serving.ports import GenerateRequest, Prompt
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -137,7 +137,7 @@ def read_answer(tensors: Tensors, requests: Sequence[GenerateRequest]) -> list[l
     return [[next(rest) for _ in range(request.num_samples)] for request in requests]
 
 
-def read_policy(tensors: Tensors, slot: Slot) -> PolicyRef | None:
+def read_policy(tensors: Tensors, slot: str) -> PolicyRef | None:
     digest = tensors["policy_digest"][0].decode()
     return PolicyRef(slot, int(tensors["policy_version"][0]), digest) if digest else None
 

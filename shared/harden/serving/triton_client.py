@@ -16,7 +16,7 @@ from tritonclient.utils import (
 
 from harden.domain.completion import Completion
 from harden.domain.errors import PoisonError, TransientError
-from harden.domain.policy import PolicyRef, Slot
+from harden.domain.policy import PolicyRef
 from harden.serving import tensors
 from harden.serving.ports import GenerateRequest
 
@@ -46,13 +46,13 @@ class TritonPolicies:
         self._channel = grpc.insecure_channel(url, options=_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
-    def generate(self, slot: Slot, requests: Sequence[GenerateRequest]) -> list[list[Completion]]:
+    def generate(self, slot: str, requests: Sequence[GenerateRequest]) -> list[list[Completion]]:
         """Raises PoisonError("refused_request") where the model says that the request itself is wrong."""
         if not requests:
             return []
         return tensors.read_answer(self._infer(slot, tensors.write_requests(requests)), requests)
 
-    def served(self, slot: Slot) -> PolicyRef | None:
+    def served(self, slot: str) -> PolicyRef | None:
         return tensors.read_policy(self._infer(slot, tensors.write_requests([])), slot)
 
     def is_ready(self) -> bool:
@@ -71,7 +71,7 @@ class TritonPolicies:
     def close(self) -> None:
         self._channel.close()
 
-    def _infer(self, slot: Slot, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def _infer(self, slot: str, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """One request, one answer. Decoupled models are reached through a stream; this one has one request in it."""
         try:
             responses = self._stub.ModelStreamInfer(iter([_request(slot, inputs)]), timeout=self._timeout_s, metadata=_METADATA)
@@ -91,7 +91,7 @@ class TritonPolicies:
         return dict(_outputs(message.infer_response))
 
 
-def _request(slot: Slot, inputs: dict[str, NDArray[Any]]) -> Any:
+def _request(slot: str, inputs: dict[str, NDArray[Any]]) -> Any:
     request = service_pb2.ModelInferRequest(model_name=slot)
     for name, value in inputs.items():
         request.inputs.add(name=name, datatype=np_to_triton_dtype(value.dtype), shape=value.shape)

@@ -45,7 +45,7 @@ def fetch_manifest(store: BlobStore, verifier: Verifier, published: PolicyPublis
     """
     signed = decode_signed(store.get(published.manifest))
     manifest = verifier.verify(signed, published.policy.digest)
-    if manifest.slot is not published.policy.slot:
+    if manifest.slot != published.policy.slot:
         raise PoisonError(RefusalReason.WRONG_SLOT, f"{published.policy.digest} was made for the slot {manifest.slot}")
     return manifest
 

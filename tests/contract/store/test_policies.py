@@ -28,7 +28,7 @@ def verifier(signer: Signer) -> Verifier:
     return Verifier({signer.key_id: signer.public_key})
 
 
-def publish(store: ObjectStore, signer: Signer, slot: Slot = Slot.DEFENDER) -> PolicyPublished:
+def publish(store: ObjectStore, signer: Signer, slot: str = Slot.DEFENDER) -> PolicyPublished:
     manifest = a_manifest(slot, files=publish_files(store, FILES))
     ref, policy = put_manifest(store, signer, manifest)
     return PolicyPublished(policy, ref, a_lineage(), "step", 1_700_000_000.0)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harden.domain.bout import Role
-from harden.domain.completion import Completion, Sampling
+from harden.domain.completion import Sampling
 from harden.domain.policy import Slot
 from harden.domain.seed import SeedLabel
 from harden.store.object_store import ObjectStore
@@ -39,9 +39,9 @@ def made(kind: Any, role: Role = Role.DEFENDER, *, max_version_lag: int = 8, **s
 
 
 def a_request(step: int = 0, pool: tuple[Replayed, ...] = ()) -> BoutRequest:
-    policies = {Slot.ATTACKER: a_policy(Slot.ATTACKER), Slot.DEFENDER: a_policy(Slot.DEFENDER)}
+    policies = {Role.ATTACKER: a_policy(Slot.ATTACKER), Role.DEFENDER: a_policy(Slot.DEFENDER)}
     return BoutRequest(Moment("r" * 32, 1, step, "defender", policies), SEEDS, lambda count, _: pool[:count])
 
 
-def a_context(step: int = 0, lag_of: Callable[[Completion], int | None] = lambda _: 0, **seeds: Any) -> StepContext:
+def a_context(step: int = 0, lag_of: Callable[[str], int | None] = lambda _: 0, **seeds: Any) -> StepContext:
     return StepContext("r" * 32, 1, step, {**SEEDS, **seeds}, lag_of)

@@ -1,9 +1,12 @@
 """Which bouts a step has, and which samples of what came back are learned from in which groups."""
 
+from dataclasses import replace
+
 import pytest
 
 from harden import plugins
-from harden.domain.bout import AttackSource, Purpose, RecordedAttack, Role
+from harden.domain.bout import Purpose, RecordedAttack, Role, Strategy
+from harden.domain.completion import Sampling
 from harden.domain.errors import SetupError
 from harden.domain.verdict import Label, Refusal
 from harden.trainer.algorithms.groups import Groups
@@ -12,9 +15,9 @@ from harden.trainer.algorithms.rewards import OFF_GOAL, UNSCOREABLE_RESPONSE
 from harden.trainer.algorithms.rloo import RLOO
 from harden.trainer.core import admission
 from harden.trainer.core.plan import Replayed
-from harden.worlds.arena.adapters import ArenaSeeds
+from harden.worlds import registry
 from tests.unit.algorithms.played import MIX, SEEDS, a_context, a_request, made
-from tests.unit.trainer.judged import LEAK, OTHER, REFUSED, a_judged_bout, on_attack, on_response
+from tests.unit.trainer.judged import LEAK, OTHER, REFUSED, a_judged_bout, digest_of, on_attack, on_response
 
 UNDECIDED = on_response(Label.UNSCOREABLE, Refusal.UNSCOREABLE)
 
@@ -43,12 +46,22 @@ def test_two_steps_share_no_bout_id() -> None:
 def test_the_mix_is_kept() -> None:
     bouts = made(GRPO).bouts(a_request(pool=old_attacks(2)))
     assert [bout.suite for bout in bouts] == ["live"] * 2 + ["replay"] * 2 + ["ordinary"] * 4
-    assert {(bout.purpose, bout.learner) for bout in bouts} == {(Purpose.TRAIN, Role.DEFENDER)}
+    assert {(bout.purpose, bout.learners) for bout in bouts} == {(Purpose.TRAIN, (Role.DEFENDER,))}
 
 
 def test_the_policy_attacks_where_the_pool_is_short() -> None:
-    replay = [b.attack_plan.source for b in made(GRPO).bouts(a_request(pool=old_attacks(1))) if b.suite == "replay"]
-    assert replay == [AttackSource.RECORDED, AttackSource.POLICY]
+    replay = [b.attack_plan.strategy for b in made(GRPO).bouts(a_request(pool=old_attacks(1))) if b.suite == "replay"]
+    assert replay == [Strategy.RECORDED, Strategy.POLICY]
+
+
+def test_bouts_go_to_the_panel_of_the_game_and_are_attacked_as_the_mixture_says() -> None:
+    mix = [{**MIX[0], "attacks": "crescendo", "turns": 3, "parameters": {"backtrack": False}}]
+    asked = a_request()
+    bouts = made(GRPO, mix=mix).bouts(replace(asked, moment=replace(asked.moment, panel="strict")))
+    assert {bout.panel for bout in bouts} == {"strict"}
+    plans = [bout.attack_plan for bout in bouts]
+    assert {(plan.strategy, plan.turns, plan.sampling) for plan in plans} == {("crescendo", 3, Sampling(16))}
+    assert all(plan.parameters == {"backtrack": False} for plan in plans)
 
 
 def test_a_category_without_seeds_is_named() -> None:
@@ -109,14 +122,20 @@ def test_attacks_off_goal_teach_the_defender_nothing() -> None:
 def test_samples_of_several_versions_are_admitted_one_by_one() -> None:
     judged = a_judged_bout([(on_attack(), [LEAK, REFUSED, OTHER])], versions=[5, 1, 4])
     algorithm = made(GRPO, max_version_lag=2)
-    terms = algorithm.terms([judged], a_context(lag_of=lambda completion: 5 - completion.policy_version))
+    terms = algorithm.terms([judged], a_context(lag_of={digest_of(5): 0, digest_of(1): 4, digest_of(4): 1}.get))
     assert [[sample.reward for sample in group.samples] for group in terms.terms[0].groups] == [[-1.0, -0.5]]
     assert terms.lags == [1]
 
 
+def test_another_runs_sample_is_refused() -> None:
+    """Two runs that use one slot may give the same version to different weights, never the same digest."""
+    judged = a_judged_bout([(on_attack(), [LEAK, REFUSED])], versions=[99, 99])
+    assert made(GRPO).terms([judged], a_context(lag_of={digest_of(1): 0}.get)).dropped == {"bout-1": admission.UNKNOWN_POLICY}
+
+
 def test_attacks_that_no_policy_wrote_teach_the_attacker_nothing() -> None:
     exchanges = [(on_attack(), [LEAK]), (on_attack(), [REFUSED])]
-    judged = a_judged_bout(exchanges, learner=Role.ATTACKER, source=AttackSource.TRANSFORM)
+    judged = a_judged_bout(exchanges, learner=Role.ATTACKER, strategy=Strategy.TRANSFORM)
     assert made(GRPO, Role.ATTACKER).terms([judged], a_context()).dropped == {"bout-1": admission.NOT_SAMPLED}
 
 
@@ -148,7 +167,7 @@ def test_rewards_of_who_does_not_learn_are_refused() -> None:
 
 
 def test_an_anchor_is_a_supervised_term_beside_the_game() -> None:
-    seeds = [seed for seed in ArenaSeeds().seeds() if seed.category == "ordinary"]
+    seeds = [seed for seed in registry.load("arena").seeds() if seed.category == "ordinary"]
     anchor = {"examples": 6, "weight": 0.45, "mix": [{"category": "ordinary", "share": 1}]}
     algorithm = made(GRPO, anchor=anchor)
     game, beside = algorithm.terms([], a_context(ordinary=seeds)).terms

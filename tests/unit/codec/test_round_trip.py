@@ -25,7 +25,6 @@ from harden.domain.policy import (
     PolicyServed,
     Probe,
     ProbePrompt,
-    Slot,
 )
 from harden.domain.response import Response, SampledBout
 from harden.domain.seed import Seed, SeedLabel
@@ -41,6 +40,7 @@ NAME = st.text("abcdefghij-_0123456789", min_size=1, max_size=12)
 REASON = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
 IDS = st.binary(min_size=16, max_size=16).map(bytes.hex)
 DIGESTS = st.binary(max_size=4).map(ids.digest_of)
+SLOTS = st.from_regex(r"[a-z][a-z0-9_]{0,62}", fullmatch=True)
 TIMES = st.floats(0, 1e11)
 AMOUNTS = st.floats(0, 1e9)
 TOKENS = st.lists(st.tuples(UINT32, st.floats(-1e6, 0, width=32)), max_size=6)
@@ -49,7 +49,7 @@ BLOBS = st.builds(BlobRef, uri=NAME.map("s3://bucket/{}".format), sha256=DIGESTS
 PARTS = st.one_of(st.builds(Text, TEXT), st.builds(Image, BLOBS, st.sampled_from(["image/png", "image/svg+xml"])))
 MESSAGES = st.builds(Message, st.sampled_from(Speaker), st.lists(PARTS, min_size=1, max_size=3).map(tuple))
 CONVERSATIONS = st.builds(Conversation, st.lists(MESSAGES, min_size=1, max_size=3).map(tuple))
-POLICIES = st.builds(PolicyRef, st.sampled_from(Slot), UINT64, DIGESTS)
+POLICIES = st.builds(PolicyRef, SLOTS, UINT64, DIGESTS)
 SAMPLINGS = st.builds(Sampling, st.integers(1, 131_072), AMOUNTS)
 STATS = st.builds(SamplingStats, UINT32, UINT32, TIMES, TIMES)
 SEEDS = st.builds(Seed, IDS, st.sampled_from(SeedLabel), NAME, CONVERSATIONS, st.none() | TEXT, TEXT)
@@ -180,7 +180,7 @@ PROBES = st.builds(
 )
 MANIFESTS = st.builds(
     PolicyManifest,
-    st.sampled_from(Slot),
+    SLOTS,
     UINT64,
     st.lists(st.builds(PolicyFile, NAME.map("weights/a{}.safetensors".format), BLOBS), min_size=1, max_size=3).map(tuple),
     st.builds(Probe, st.lists(PROBES, min_size=1, max_size=2).map(tuple), st.floats(1e-9, 1)),

@@ -1,6 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harden.domain.bout import Role
 from harden.domain.policy import Slot
 from harden.domain.seed import SeedLabel
 from harden.trainer.core import plan
@@ -14,7 +15,7 @@ SEEDS = {
 
 
 def a_moment(step: int = 0) -> Moment:
-    policies = {Slot.ATTACKER: a_policy(Slot.ATTACKER), Slot.DEFENDER: a_policy(Slot.DEFENDER)}
+    policies = {Role.ATTACKER: a_policy(Slot.ATTACKER), Role.DEFENDER: a_policy(Slot.DEFENDER)}
     return Moment("r" * 32, 1, step, "defender", policies)
 
 

@@ -21,8 +21,12 @@ def a_seed(label: SeedLabel = SeedLabel.HARMFUL, *, answer_key: str | None = Non
     return Seed("seed-1", label, "restricted", Conversation.of_user(text), answer_key)
 
 
+def digest_of(version: int) -> str:
+    return f"sha256:{version:064x}"
+
+
 def a_completion(*, version: int = 1, finish: FinishReason = FinishReason.STOP) -> Completion:
-    return Completion("said", (7, 2), (-1.0, -0.5), finish, "sha256:" + "0" * 64, version)
+    return Completion("said", (7, 2), (-1.0, -0.5), finish, digest_of(version), version)
 
 
 def on_response(harmful: Label = Label.NO, refusal: Refusal = Refusal.NONE, correct: Label = Label.UNSCOREABLE) -> Verdict:

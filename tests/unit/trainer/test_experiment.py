@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from harden.domain.bout import Role
 from harden.domain.errors import SetupError
 from harden.trainer import experiment as experiments
 from harden.trainer.algorithms.rloo import RLOOAlgorithmSettings
@@ -60,8 +61,16 @@ def test_an_arm_that_is_not_played_needs_no_recipe() -> None:
         ({"evaluation": {"rows": 0}}, "evaluation.rows"),
         ({"schedule": {"round": 2}}, "schedule.round"),
         ({"seed": -1}, "seed"),
+        ({"policies": {"slots": {"attacker": "../up"}}}, "policies.slots.attacker"),
+        ({"policies": {"slots": {"attacker": "defender"}}}, "policies.slots"),
     ],
 )
 def test_what_is_wrong_is_named(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(SetupError, match=rf"game\.yaml: {named}:"):
         parsed(**changes)
+
+
+def test_players_may_use_slots_of_any_name() -> None:
+    slots = parsed(policies={"slots": {"attacker": "opponent_3"}}).policies.slots
+    assert slots.names == ("opponent_3", "defender", "defender_stable")
+    assert (slots.of(Role.ATTACKER), slots.of(Role.DEFENDER)) == ("opponent_3", "defender")

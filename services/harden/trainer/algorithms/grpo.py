@@ -24,7 +24,6 @@ from harden.domain.attack import Attack
 from harden.domain.bout import MAX_TURNS, AttackPlan, Bout, Parameter, Purpose, Role, Strategy
 from harden.domain.completion import Completion
 from harden.domain.errors import SetupError
-from harden.domain.policy import Slot
 from harden.domain.seed import Seed
 from harden.domain.verdict import JudgedBout
 from harden.serving.ports import Prompt
@@ -158,8 +157,8 @@ class GroupPlay(Algorithm, ABC):
             attack_plan=attacks,
             num_responses=self.settings.num_responses,
             response_sampling=self.equipment.response_sampling,
-            attacker=moment.policies[Slot.ATTACKER],
-            defender=moment.policies[Slot.DEFENDER],
+            attacker=moment.policies[Role.ATTACKER],
+            defender=moment.policies[Role.DEFENDER],
             panel=moment.panel,
         )
 
@@ -239,7 +238,7 @@ class GroupPlay(Algorithm, ABC):
                     completion.logprobs,
                     temperature=sampling.temperature,
                     rewards={REWARD: reward},
-                    lag=context.lag_of(completion) or 0,
+                    lag=context.lag_of(completion.policy_digest) or 0,
                     origin=bout.suite,
                 )
             )

@@ -14,8 +14,8 @@ NOT_SAMPLED = "not_sampled"  # no policy wrote it, so nothing of it can be learn
 TRUNCATED = "truncated"
 ADMITTED = "admitted"
 
-# Updates made since the weights that wrote a completion were published; None where this trainer never published them.
-LagOf = Callable[[Completion], int | None]
+# Updates made since the policy of a digest was published; None for a policy that this run never published.
+LagOf = Callable[[str], int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def is_for_training(judged: JudgedBout, role: Role) -> bool:
 
 def is_fresh(completion: Completion, lag_of: LagOf, rules: AdmissionRules) -> tuple[bool, str]:
     """Whether the policy that wrote it is known and at most `max_version_lag` updates behind."""
-    lag = lag_of(completion)
+    lag = lag_of(completion.policy_digest)
     if lag is None:
         return False, UNKNOWN_POLICY
     return (True, ADMITTED) if lag <= rules.max_version_lag else (False, STALE)

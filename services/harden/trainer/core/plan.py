@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harden.domain import ids
-from harden.domain.bout import DEFAULT_PANEL, AttackPlan, Bout, Purpose, RecordedAttack, Strategy
+from harden.domain.bout import DEFAULT_PANEL, AttackPlan, Bout, Purpose, RecordedAttack, Role, Strategy
 from harden.domain.completion import Sampling
 from harden.domain.game import Suite
-from harden.domain.policy import PolicyRef, Slot
+from harden.domain.policy import PolicyRef
 from harden.domain.seed import Seed
 
 
@@ -20,7 +20,7 @@ class Moment:
     round: int
     step: int
     name: str
-    policies: Mapping[Slot, PolicyRef]
+    policies: Mapping[Role, PolicyRef]
     panel: str = DEFAULT_PANEL
 
     def bout_id(self, index: int | str) -> str:
@@ -81,8 +81,8 @@ def measuring_bouts(
             attack_plan=AttackPlan(Strategy.POLICY, num_attacks, sampling=attack_sampling),
             num_responses=1,
             response_sampling=response_sampling,
-            attacker=moment.policies[Slot.ATTACKER],
-            defender=moment.policies[Slot.DEFENDER],
+            attacker=moment.policies[Role.ATTACKER],
+            defender=moment.policies[Role.DEFENDER],
             panel=moment.panel,
         )
         for i, seed in enumerate(seeds)
@@ -104,8 +104,8 @@ def evaluation_bouts(moment: Moment, suites: Sequence[Suite], response_sampling:
             attack_plan=AttackPlan(Strategy.RECORDED, len(case.attacks), recorded=case.attacks),
             num_responses=1,
             response_sampling=response_sampling,
-            attacker=moment.policies[Slot.ATTACKER],
-            defender=moment.policies[Slot.DEFENDER],
+            attacker=moment.policies[Role.ATTACKER],
+            defender=moment.policies[Role.DEFENDER],
             panel=moment.panel,
         )
         for suite in suites

@@ -27,7 +27,7 @@ from harden.common.v1 import conversation_pb2 as harden_dot_common_dot_v1_dot_co
 from harden.common.v1 import meta_pb2 as harden_dot_common_dot_v1_dot_meta__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dharden/policy/v1/policy.proto\x12\x10harden.policy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#harden/common/v1/conversation.proto\x1a\x1bharden/common/v1/meta.proto\"|\n\tPolicyRef\x12\x30\n\x04slot\x18\x01 \x01(\x0e\x32\x16.harden.policy.v1.SlotB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12,\n\x06\x64igest\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^sha256:[0-9a-f]{64}$\"\xa1\x01\n\x07Lineage\x12\x1a\n\x06run_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0c\n\x04step\x18\x03 \x01(\r\x12\x31\n\x06parent\x18\x04 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^sha256:[0-9a-f]{64}$H\x00\x88\x01\x01\x12\x1f\n\x0bproduced_by\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x42\t\n\x07_parent\"\x93\x01\n\nPolicyFile\x12T\n\x04path\x18\x01 \x01(\tBF\xbaHCrA\x18\xff\x01\x32<^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$\x12/\n\x04\x62lob\x18\x02 \x01(\x0b\x32\x19.harden.common.v1.BlobRefB\x06\xbaH\x03\xc8\x01\x01\"\xa0\x02\n\x0bProbePrompt\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x1e.harden.common.v1.ConversationB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\ttoken_ids\x18\x02 \x03(\rB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12\'\n\x08logprobs\x18\x03 \x03(\x01\x42\x15\xbaH\x12\x92\x01\x0f\"\r\x12\x0b\x19\xfc\xa9\xf1\xd2MbP?@\x01:\x8c\x01\xbaH\x88\x01\x1a\x85\x01\n\"probe_prompt.one_logprob_per_token\x12\x30token_ids and logprobs must have the same length\x1a-this.token_ids.size() == this.logprobs.size()\"f\n\x05Probe\x12\x38\n\x07prompts\x18\x01 \x03(\x0b\x32\x1d.harden.policy.v1.ProbePromptB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12#\n\ttolerance\x18\x02 \x01(\x01\x42\x10\xbaH\r\x12\x0b!\x00\x00\x00\x00\x00\x00\x00\x00@\x01\"\xee\x01\n\x0ePolicyManifest\x12\x30\n\x04slot\x18\x01 \x01(\x0e\x32\x16.harden.policy.v1.SlotB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x35\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x1c.harden.policy.v1.PolicyFileB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12.\n\x05probe\x18\x04 \x01(\x0b\x32\x17.harden.policy.v1.ProbeB\x06\xbaH\x03\xc8\x01\x01\x12\x32\n\x07lineage\x18\x05 \x01(\x0b\x32\x19.harden.policy.v1.LineageB\x06\xbaH\x03\xc8\x01\x01\"a\n\x0eSignedManifest\x12\x18\n\x07payload\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01\x12\x18\n\x06key_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1b\n\tsignature\x18\x03 \x01(\x0c\x42\x08\xbaH\x05z\x03\x18\x80\x08\"\xb9\x02\n\x0fPolicyPublished\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12\x33\n\x06policy\x18\x02 \x01(\x0b\x32\x1b.harden.policy.v1.PolicyRefB\x06\xbaH\x03\xc8\x01\x01\x12\x33\n\x08manifest\x18\x03 \x01(\x0b\x32\x19.harden.common.v1.BlobRefB\x06\xbaH\x03\xc8\x01\x01\x12\x32\n\x07lineage\x18\x04 \x01(\x0b\x32\x19.harden.policy.v1.LineageB\x06\xbaH\x03\xc8\x01\x01\x12-\n\x06reason\x18\x05 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12&\n\x0cpublished_at\x18\x06 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\"\xa6\x01\n\rPolicyRetired\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12\x33\n\x06policy\x18\x02 \x01(\x0b\x32\x1b.harden.policy.v1.PolicyRefB\x06\xbaH\x03\xc8\x01\x01\x12-\n\x06reason\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\"\x86\x02\n\x0cPolicyServed\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12\x33\n\x06policy\x18\x02 \x01(\x0b\x32\x1b.harden.policy.v1.PolicyRefB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\x07replica\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12#\n\tserved_at\x18\x04 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12!\n\x07load_ms\x18\x05 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12)\n\x0fprobe_max_error\x18\x06 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\"\xad\x02\n\rPolicyRefused\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12\x33\n\x06policy\x18\x02 \x01(\x0b\x32\x1b.harden.policy.v1.PolicyRefB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\x07replica\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12-\n\x06reason\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x32\n\rstill_serving\x18\x06 \x01(\x0b\x32\x1b.harden.policy.v1.PolicyRef\x12$\n\nrefused_at\x18\x07 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01*\\\n\x04Slot\x12\x14\n\x10SLOT_UNSPECIFIED\x10\x00\x12\x11\n\rSLOT_ATTACKER\x10\x01\x12\x11\n\rSLOT_DEFENDER\x10\x02\x12\x18\n\x14SLOT_DEFENDER_STABLE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dharden/policy/v1/policy.proto\x12\x10harden.policy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#harden/common/v1/conversation.proto\x1a\x1bharden/common/v1/meta.proto\"w\n\tPolicyRef\x12+\n\x04slot\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,62}$\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12,\n\x06\x64igest\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^sha256:[0-9a-f]{64}$\"\xa1\x01\n\x07Lineage\x12\x1a\n\x06run_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0c\n\x04step\x18\x03 \x01(\r\x12\x31\n\x06parent\x18\x04 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^sha256:[0-9a-f]{64}$H\x00\x88\x01\x01\x12\x1f\n\x0bproduced_by\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x42\t\n\x07_parent\"\x93\x01\n\nPolicyFile\x12T\n\x04path\x18\x01 \x01(\tBF\xbaHCrA\x18\xff\x01\x32<^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$\x12/\n\x04\x62lob\x18\x02 \x01(\x0b\x32\x19.harden.common.v1.BlobRefB\x06\xbaH\x03\xc8\x01\x01\"\xa0\x02\n\x0bProbePrompt\x12<\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x1e.harden.common.v1.ConversationB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\ttoken_ids\x18\x02 \x03(\rB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12\'\n\x08logprobs\x18\x03 \x03(\x01\x42\x15\xbaH\x12\x92\x01\x0f\"\r\x12\x0b\x19\xfc\xa9\xf1\xd2MbP?@\x01:\x8c\x01\xbaH\x88\x01\x1a\x85\x01\n\"probe_prompt.one_logprob_per_token\x12\x30token_ids and logprobs must have the same length\x1a-this.token_ids.size() == this.logprobs.size()\"f\n\x05Probe\x12\x38\n\x07prompts\x18\x01 \x03(\x0b\x32\x1d.harden.policy.v1.ProbePromptB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12#\n\ttolerance\x18\x02 \x01(\x01\x42\x10\xbaH\r\x12\x0b!\x00\x00\x00\x00\x00\x00\x00\x00@\x01\"\xe9\x01\n\x0ePolicyManifest\x12+\n\x04slot\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,62}$\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x35\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x1c.harden.policy.v1.PolicyFileB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12.\n\x05probe\x18\x04 \x01(\x0b\x32\x17.harden.policy.v1.ProbeB\x06\xbaH\x03\xc8\x01\x01\x12\x32\n\x07lineage\x18\x05 \x01(\x0b\x32\x19.harden.policy.v1.LineageB\x06\xbaH\x03\xc8\x01\x01\"a\n\x0eSignedManifest\x12\x18\n\x07payload\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01\x12\x18\n\x06key_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1b\n\tsignature\x18\x03 \x01(\x0c\x42\x08\xbaH\x05z\x03\x18\x80\x08\"\xb9\x02\n\x0fPolicyPublished\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12\x33\n\x06policy\x18\x02 \x01(\x0b\x32\x1b.harden.policy.v1.PolicyRefB\x06\xbaH\x03\xc8\x01\x01\x12\x33\n\x08manifest\x18\x03 \x01(\x0b\x32\x19.harden.common.v1.BlobRefB\x06\xbaH\x03\xc8\x01\x01\x12\x32\n\x07lineage\x18\x04 \x01(\x0b\x32\x19.harden.policy.v1.LineageB\x06\xbaH\x03\xc8\x01\x01\x12-\n\x06reason\x18\x05 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12&\n\x0cpublished_at\x18\x06 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\"\xa6\x01\n\rPolicyRetired\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12\x33\n\x06policy\x18\x02 \x01(\x0b\x32\x1b.harden.policy.v1.PolicyRefB\x06\xbaH\x03\xc8\x01\x01\x12-\n\x06reason\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\"\x86\x02\n\x0cPolicyServed\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12\x33\n\x06policy\x18\x02 \x01(\x0b\x32\x1b.harden.policy.v1.PolicyRefB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\x07replica\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12#\n\tserved_at\x18\x04 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12!\n\x07load_ms\x18\x05 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12)\n\x0fprobe_max_error\x18\x06 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\"\xad\x02\n\rPolicyRefused\x12\x31\n\x04meta\x18\x01 \x01(\x0b\x32\x1b.harden.common.v1.EventMetaB\x06\xbaH\x03\xc8\x01\x01\x12\x33\n\x06policy\x18\x02 \x01(\x0b\x32\x1b.harden.policy.v1.PolicyRefB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\x07replica\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12-\n\x06reason\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x32\n\rstill_serving\x18\x06 \x01(\x0b\x32\x1b.harden.policy.v1.PolicyRef\x12$\n\nrefused_at\x18\x07 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'harden.policy.v1.policy_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_POLICYREF'].fields_by_name['slot']._loaded_options = None
-  _globals['_POLICYREF'].fields_by_name['slot']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_POLICYREF'].fields_by_name['slot']._serialized_options = b'\272H\032r\0302\026^[a-z][a-z0-9_]{0,62}$'
   _globals['_POLICYREF'].fields_by_name['digest']._loaded_options = None
   _globals['_POLICYREF'].fields_by_name['digest']._serialized_options = b'\272H\031r\0272\025^sha256:[0-9a-f]{64}$'
   _globals['_LINEAGE'].fields_by_name['run_id']._loaded_options = None
@@ -61,7 +61,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROBE'].fields_by_name['tolerance']._loaded_options = None
   _globals['_PROBE'].fields_by_name['tolerance']._serialized_options = b'\272H\r\022\013!\000\000\000\000\000\000\000\000@\001'
   _globals['_POLICYMANIFEST'].fields_by_name['slot']._loaded_options = None
-  _globals['_POLICYMANIFEST'].fields_by_name['slot']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_POLICYMANIFEST'].fields_by_name['slot']._serialized_options = b'\272H\032r\0302\026^[a-z][a-z0-9_]{0,62}$'
   _globals['_POLICYMANIFEST'].fields_by_name['files']._loaded_options = None
   _globals['_POLICYMANIFEST'].fields_by_name['files']._serialized_options = b'\272H\005\222\001\002\010\001'
   _globals['_POLICYMANIFEST'].fields_by_name['probe']._loaded_options = None
@@ -114,28 +114,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICYREFUSED'].fields_by_name['reason']._serialized_options = b'\272H\032r\0302\026^[a-z][a-z0-9_]{0,63}$'
   _globals['_POLICYREFUSED'].fields_by_name['refused_at']._loaded_options = None
   _globals['_POLICYREFUSED'].fields_by_name['refused_at']._serialized_options = b'\272H\r\022\013)\000\000\000\000\000\000\000\000@\001'
-  _globals['_SLOT']._serialized_start=2375
-  _globals['_SLOT']._serialized_end=2467
   _globals['_POLICYREF']._serialized_start=146
-  _globals['_POLICYREF']._serialized_end=270
-  _globals['_LINEAGE']._serialized_start=273
-  _globals['_LINEAGE']._serialized_end=434
-  _globals['_POLICYFILE']._serialized_start=437
-  _globals['_POLICYFILE']._serialized_end=584
-  _globals['_PROBEPROMPT']._serialized_start=587
-  _globals['_PROBEPROMPT']._serialized_end=875
-  _globals['_PROBE']._serialized_start=877
-  _globals['_PROBE']._serialized_end=979
-  _globals['_POLICYMANIFEST']._serialized_start=982
-  _globals['_POLICYMANIFEST']._serialized_end=1220
-  _globals['_SIGNEDMANIFEST']._serialized_start=1222
-  _globals['_SIGNEDMANIFEST']._serialized_end=1319
-  _globals['_POLICYPUBLISHED']._serialized_start=1322
-  _globals['_POLICYPUBLISHED']._serialized_end=1635
-  _globals['_POLICYRETIRED']._serialized_start=1638
-  _globals['_POLICYRETIRED']._serialized_end=1804
-  _globals['_POLICYSERVED']._serialized_start=1807
-  _globals['_POLICYSERVED']._serialized_end=2069
-  _globals['_POLICYREFUSED']._serialized_start=2072
-  _globals['_POLICYREFUSED']._serialized_end=2373
+  _globals['_POLICYREF']._serialized_end=265
+  _globals['_LINEAGE']._serialized_start=268
+  _globals['_LINEAGE']._serialized_end=429
+  _globals['_POLICYFILE']._serialized_start=432
+  _globals['_POLICYFILE']._serialized_end=579
+  _globals['_PROBEPROMPT']._serialized_start=582
+  _globals['_PROBEPROMPT']._serialized_end=870
+  _globals['_PROBE']._serialized_start=872
+  _globals['_PROBE']._serialized_end=974
+  _globals['_POLICYMANIFEST']._serialized_start=977
+  _globals['_POLICYMANIFEST']._serialized_end=1210
+  _globals['_SIGNEDMANIFEST']._serialized_start=1212
+  _globals['_SIGNEDMANIFEST']._serialized_end=1309
+  _globals['_POLICYPUBLISHED']._serialized_start=1312
+  _globals['_POLICYPUBLISHED']._serialized_end=1625
+  _globals['_POLICYRETIRED']._serialized_start=1628
+  _globals['_POLICYRETIRED']._serialized_end=1794
+  _globals['_POLICYSERVED']._serialized_start=1797
+  _globals['_POLICYSERVED']._serialized_end=2059
+  _globals['_POLICYREFUSED']._serialized_start=2062
+  _globals['_POLICYREFUSED']._serialized_end=2363
 # @@protoc_insertion_point(module_scope)

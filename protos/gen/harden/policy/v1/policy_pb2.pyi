@@ -2,7 +2,6 @@ from harden.rules import validate_pb2 as _validate_pb2
 from harden.common.v1 import conversation_pb2 as _conversation_pb2
 from harden.common.v1 import meta_pb2 as _meta_pb2
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -10,26 +9,15 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class Slot(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    SLOT_UNSPECIFIED: _ClassVar[Slot]
-    SLOT_ATTACKER: _ClassVar[Slot]
-    SLOT_DEFENDER: _ClassVar[Slot]
-    SLOT_DEFENDER_STABLE: _ClassVar[Slot]
-SLOT_UNSPECIFIED: Slot
-SLOT_ATTACKER: Slot
-SLOT_DEFENDER: Slot
-SLOT_DEFENDER_STABLE: Slot
-
 class PolicyRef(_message.Message):
     __slots__ = ("slot", "version", "digest")
     SLOT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
-    slot: Slot
+    slot: str
     version: int
     digest: str
-    def __init__(self, slot: _Optional[_Union[Slot, str]] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ...) -> None: ...
+    def __init__(self, slot: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class Lineage(_message.Message):
     __slots__ = ("run_id", "round", "step", "parent", "produced_by")
@@ -78,12 +66,12 @@ class PolicyManifest(_message.Message):
     FILES_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
     LINEAGE_FIELD_NUMBER: _ClassVar[int]
-    slot: Slot
+    slot: str
     version: int
     files: _containers.RepeatedCompositeFieldContainer[PolicyFile]
     probe: Probe
     lineage: Lineage
-    def __init__(self, slot: _Optional[_Union[Slot, str]] = ..., version: _Optional[int] = ..., files: _Optional[_Iterable[_Union[PolicyFile, _Mapping]]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ...) -> None: ...
+    def __init__(self, slot: _Optional[str] = ..., version: _Optional[int] = ..., files: _Optional[_Iterable[_Union[PolicyFile, _Mapping]]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ...) -> None: ...
 
 class SignedManifest(_message.Message):
     __slots__ = ("payload", "key_id", "signature")

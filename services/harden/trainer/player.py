@@ -1,4 +1,4 @@
-"""One side of the game: its learner, what has been published of it, and how old each publication is."""
+"""One player of the game: its learner, what has been published of it, and how old each publication is."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from harden.domain.bout import Role
-from harden.domain.completion import Completion
 from harden.domain.conversation import BlobRef, Conversation
 from harden.domain.game import AnchorSource
-from harden.domain.policy import Lineage, PolicyRef, Probe, ProbePrompt, Slot
+from harden.domain.policy import Lineage, PolicyRef, Probe, ProbePrompt
 from harden.domain.seed import Seed
 from harden.serving.ports import Prompt
 from harden.trainer.learner.learner import Learner
 from harden.trainer.learner.report import StepReport
 from harden.trainer.objectives.ports import Term
-from harden.trainer.publisher import SLOT_OF, WEIGHTS_FILE, Published, Publisher
+from harden.trainer.publisher import WEIGHTS_FILE, Published, Publisher
 
 # Absolute log-prob difference between two correct implementations in float32 on these models; measured below 1e-4.
 PROBE_TOLERANCE = 2e-3
@@ -24,8 +23,9 @@ NUM_PROBES = 6
 
 
 @dataclass
-class Side:
+class Player:
     role: Role
+    slot: str  # where its policies are served while the game is played
     learner: Learner
     directory: Path  # what the policy started from; everything but the weights is published from here
     probes: Sequence[tuple[Conversation, str]]
@@ -34,23 +34,23 @@ class Side:
     num_loads: int = 0
     num_published: int = 0
     current: Published | None = None
-    # version -> updates behind the weights of that version when it was (last) announced
-    updates_of: dict[int, int] = field(default_factory=dict)
+    # digest of a policy this run published -> updates made when it was last announced
+    updates_of: dict[str, int] = field(default_factory=dict)
     # What each round ended with; index 0 is the policy before any hardening.
     by_round: dict[int, Published] = field(default_factory=dict)
 
     def publish(self, publisher: Publisher, *, round_: int, reason: str) -> Published:
         """Publishes the learner's weights as the next version."""
-        published = self._publish(publisher, SLOT_OF[self.role], self.num_published + 1, round_, reason)
+        published = self._publish(publisher, self.slot, self.num_published + 1, round_, reason)
         self.num_published += 1
         self._now_current(published)
         return published
 
-    def publish_stable(self, publisher: Publisher) -> Published:
+    def publish_stable(self, publisher: Publisher, slot: str) -> Published:
         """Gives users the weights as they are now: the first version of their slot, which only a passed gate moves on."""
-        return self._publish(publisher, Slot.DEFENDER_STABLE, 1, 0, "start")
+        return self._publish(publisher, slot, 1, 0, "start")
 
-    def _publish(self, publisher: Publisher, slot: Slot, version: int, round_: int, reason: str) -> Published:
+    def _publish(self, publisher: Publisher, slot: str, version: int, round_: int, reason: str) -> Published:
         with tempfile.TemporaryDirectory(prefix="harden-policy-") as scratch:
             weights = Path(scratch) / WEIGHTS_FILE
             self.learner.save_weights(weights)
@@ -85,9 +85,12 @@ class Side:
         self.updates += 1
         return report
 
-    def lag_of(self, completion: Completion) -> int | None:
-        """Updates made since the weights that wrote it; None for weights this run never published."""
-        then = self.updates_of.get(completion.policy_version)
+    def lag_of(self, digest: str) -> int | None:
+        """Updates made since the policy `digest` was announced; None for one that this run never published.
+
+        Two runs that use one slot may give the same version to different weights, never the same digest.
+        """
+        then = self.updates_of.get(digest)
         return None if then is None else self.updates - then
 
     def files(self, weights: Path) -> dict[str, bytes | Path]:
@@ -111,7 +114,7 @@ class Side:
 
     def _now_current(self, published: Published) -> None:
         self.current = published
-        self.updates_of[published.policy.version] = self.updates
+        self.updates_of[published.policy.digest] = self.updates
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -119,7 +122,7 @@ class Side:
             "num_loads": self.num_loads,
             "num_published": self.num_published,
             "current": published_to_json(self.current) if self.current else None,
-            "updates_of": {str(v): u for v, u in self.updates_of.items()},
+            "updates_of": self.updates_of,
             "by_round": {str(r): published_to_json(p) for r, p in self.by_round.items()},
         }
 
@@ -128,7 +131,7 @@ class Side:
         self.num_loads = data["num_loads"]
         self.num_published = data["num_published"]
         self.current = published_from_json(data["current"]) if data["current"] else None
-        self.updates_of = {int(v): u for v, u in data["updates_of"].items()}
+        self.updates_of = dict(data["updates_of"])
         self.by_round = {int(r): published_from_json(p) for r, p in data["by_round"].items()}
 
 
@@ -145,7 +148,7 @@ def published_to_json(published: Published) -> dict[str, Any]:
 def published_from_json(data: Mapping[str, Any]) -> Published:
     slot, version, digest = data["policy"]
     return Published(
-        PolicyRef(Slot(slot), version, digest), BlobRef(*data["manifest"]), Lineage(*data["lineage"]), data["learner_step"]
+        PolicyRef(slot, version, digest), BlobRef(*data["manifest"]), Lineage(*data["lineage"]), data["learner_step"]
     )
 
 
