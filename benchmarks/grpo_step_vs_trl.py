@@ -1,8 +1,14 @@
-"""One GRPO step, from prompts to new weights, against TRL's GRPOTrainer: 32 prompts, 8 and 16 samples, up to 12 tokens.
+"""One GRPO step, from prompts to new weights, against TRL's GRPOTrainer, in pairs: after each of TRL's steps comes one of ours.
+
+    .k8, .k16           the defender: 32 prompts, 8 and 16 samples, up to 12 tokens, many alike
+    .attacker           the attacker: 16 prompts, 16 samples, up to 48 tokens, hardly two alike
+    .prompt300, .prompt1500, .prompt300_image    8 samples of prompts of so many tokens, image tokens included
 
 Same weights, prompts, reward, KL (0.02 to the first policy), optimiser, learning rate and number type. A step of ours is
 engine, reward, advantages, update, and the new weights back in the engine; TRL's is all that it does between its own
 callbacks of a step's beginning and end. Gradient checkpointing, which TRL turns on by default, is off: it would only slow it.
+
+The ratio of a line is the lower end of the interval of its pairs' ratios (paired.py).
 """
 
 import contextlib
@@ -16,13 +22,14 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import AutoTokenizer, LlamaForCausalLM, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer, TrainerCallback
 from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer
 
-from benchmarks import workloads
-from benchmarks.harness import Result, Turn, Turns, faster, timed
-from benchmarks.workloads import Question
+from benchmarks import rollouts
+from benchmarks.harness import Result, Turn, Turns, timed
+from benchmarks.paired import surely_faster
+from benchmarks.rollouts import Question, Workload
 from harden.domain.completion import Sampling
 from harden.serving.ports import GenerateRequest
 from harden.serving.transformers_loader import TransformersLoader
@@ -33,41 +40,57 @@ from harden.trainer.objectives.ports import Sample, SampleGroup, Term
 
 NAME = "grpo_step_vs_trl"
 GOAL = 5.0
-NUM_PROMPTS, GROUP_SIZES = 32, (8, 16)
-MAX_TOKENS = 12
+# Nothing of an attack is shared but its prompt, which is short, so what is left is the engine's lead over generate() (2.2 with
+# attacks, see generate_vs_hf), no padding, and fewer passes: about three together.
+ATTACKER_GOAL = 3.0
 BETA = 0.02
 # So small that both still answer alike at the end, and every step of either is the same work.
 LEARNING_RATE = 1e-6
-REPETITIONS, WARM_UP = 8, 2
+REPETITIONS, WARM_UP = 9, 2
 
 
 def run(quick: bool) -> list[Result]:
-    num_prompts, sizes, repetitions = (4, (4,), 2) if quick else (NUM_PROMPTS, GROUP_SIZES, REPETITIONS)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     # TRL sets options of transformers that are about to be renamed.
     warnings.filterwarnings("ignore", category=FutureWarning)
-    questions = workloads.questions(num_prompts)
     with tempfile.TemporaryDirectory(prefix="harden-bench-") as scratch:
-        directory = workloads.text_defender(Path(scratch) / "model")
-        return [_measure(directory, questions, k, repetitions) for k in sizes]
+        # Each is measured before the next is made: a policy of one need not stay in memory for another.
+        return [_measure(make(), 2 if quick else REPETITIONS) for make in _workloads(Path(scratch), quick)]
 
 
-def _measure(directory: Path, questions: Sequence[Question], k: int, repetitions: int) -> Result:
-    ours = _Ours(directory, questions, k)
-    trl = _against_trl(directory, questions, k, ours.step, repetitions)
-    turns, num_samples = trl.turns, len(questions) * k
-    return faster(
-        f"{NAME}.k{k}",
-        turns.rates[0],
+def _workloads(scratch: Path, quick: bool) -> list[Callable[[], Workload]]:
+    def at(name: str) -> Path:
+        (scratch / name).mkdir()
+        return scratch / name
+
+    def sized(full: int) -> int:
+        return 2 if quick else full
+
+    return [
+        lambda: rollouts.defender("k8", at("k8"), sized(32), sized(8), GOAL),
+        lambda: rollouts.defender("k16", at("k16"), sized(32), sized(16), GOAL),
+        lambda: rollouts.attacker(sized(16), sized(16), ATTACKER_GOAL),
+        lambda: rollouts.long_prompts(at("prompt300"), 300, sized(8), sized(8), GOAL),
+        lambda: rollouts.long_prompts(at("prompt1500"), 1500, sized(4), sized(8), GOAL),
+        lambda: rollouts.long_prompts(at("prompt300_image"), 300, sized(8), sized(8), GOAL, images=True),
+    ]
+
+
+def _measure(workload: Workload, repetitions: int) -> Result:
+    ours = _Ours(workload)
+    trl = _against_trl(workload, ours.step, repetitions)
+    num_samples = len(workload.questions) * workload.k
+    return surely_faster(
+        f"{NAME}.{workload.name}",
+        trl.turns,
         "samples/s",
         "TRL GRPOTrainer",
-        turns.rates[1],
-        GOAL,
+        workload.goal,
         samples_per_step=num_samples,
-        step_s={"ours": num_samples / turns.rates[0], "peer": num_samples / turns.rates[1]},
+        prompt_tokens=workload.prompt_tokens or "as the arena's",
+        step_s={side: num_samples / rate for side, rate in zip(("ours", "peer"), trl.turns.rates, strict=True)},
         tokens_per_answer={"ours": ours.num_tokens / num_samples, "peer": trl.num_tokens / num_samples},
-        spread=turns.spread(),
         distinct_answers_share=ours.num_distinct / num_samples,
         learner_share=ours.learner_share,
         torch_threads=torch.get_num_threads(),
@@ -77,12 +100,11 @@ def _measure(directory: Path, questions: Sequence[Question], k: int, repetitions
 class _Ours:
     """The trainer's own parts in one process, as the ring puts them together."""
 
-    def __init__(self, directory: Path, questions: Sequence[Question], k: int) -> None:
+    def __init__(self, workload: Workload) -> None:
         self._objective = GRPO(GRPOSettings(kl_beta=BETA))
-        self._engine = TransformersLoader().load(directory)
-        self._learner = Learner(directory, LearnerSettings(learning_rate=LEARNING_RATE), seed=0)
-        self._questions = questions
-        self._k = k
+        self._engine = TransformersLoader().load(workload.directory)
+        self._learner = Learner(workload.directory, LearnerSettings(learning_rate=LEARNING_RATE), seed=0)
+        self._workload = workload
         self._num_steps = 0
         # Of the last step.
         self.num_tokens = self.num_distinct = 0
@@ -90,9 +112,10 @@ class _Ours:
 
     def step(self) -> float:
         self._num_steps += 1
+        sampling = Sampling(self._workload.max_tokens)
         requests = [
-            GenerateRequest(question.prompt, self._k, Sampling(MAX_TOKENS), 1000 * self._num_steps + i)
-            for i, question in enumerate(self._questions)
+            GenerateRequest(question.prompt, self._workload.k, sampling, 1000 * self._num_steps + i)
+            for i, question in enumerate(self._workload.questions)
         ]
         began = time.perf_counter()
         groups = self._groups(requests)
@@ -107,32 +130,32 @@ class _Ours:
         return [
             SampleGroup(
                 question.prompt,
-                tuple(Sample(s.token_ids, s.logprobs, rewards={"task": workloads.reward(question, s.text)}) for s in drawn),
+                tuple(Sample(s.token_ids, s.logprobs, rewards={"task": question.reward(s.text)}) for s in drawn),
             )
-            for question, drawn in zip(self._questions, self._engine.generate(requests), strict=True)
+            for question, drawn in zip(self._workload.questions, self._engine.generate(requests), strict=True)
         ]
 
 
-def _against_trl(
-    directory: Path, questions: Sequence[Question], k: int, ours: Callable[[], float], repetitions: int
-) -> "_TakeTurns":
+def _against_trl(workload: Workload, ours: Callable[[], float], repetitions: int) -> "_TakeTurns":
     """TRL owns its loop, so ours takes its turns inside it: after each of TRL's steps comes one of ours."""
-    by_text = {question.text: question for question in questions}
+    by_text: dict[str, Question] = {question.text: question for question in workload.questions}
 
     def rewards(prompts: list[Any], completions: list[Any], completion_ids: list[Any], **_: Any) -> list[float]:
         callback.num_tokens = sum(map(len, completion_ids))
-        texts = [(prompt[-1]["content"], answer[-1]["content"]) for prompt, answer in zip(prompts, completions, strict=True)]
-        return [workloads.reward(by_text[asked], answer) for asked, answer in texts]
+        answers = zip(prompts, completions, strict=True)
+        return [by_text[rollouts.texts_of(asked)].reward(rollouts.texts_of(answer)) for asked, answer in answers]
 
     with tempfile.TemporaryDirectory(prefix="harden-bench-trl-") as scratch:
-        model = LlamaForCausalLM.from_pretrained(directory, local_files_only=True, dtype=torch.float32)
-        callback = _TakeTurns(ours, len(questions) * k)
+        kind = AutoModelForImageTextToText if workload.sees_images else AutoModelForCausalLM
+        reader = AutoProcessor if workload.sees_images else AutoTokenizer
+        model = kind.from_pretrained(workload.directory, local_files_only=True, dtype=torch.float32)
+        callback = _TakeTurns(ours, len(workload.questions) * workload.k)
         trainer = GRPOTrainer(
             model=model,
             reward_funcs=rewards,
-            args=_trl_settings(Path(scratch), len(questions) * k, k, repetitions, model.generation_config.suppress_tokens),
-            train_dataset=Dataset.from_list([{"prompt": [{"role": "user", "content": q.text}]} for q in questions]),
-            processing_class=AutoTokenizer.from_pretrained(directory, local_files_only=True),
+            args=_trl_settings(Path(scratch), workload, repetitions, model.generation_config.suppress_tokens),
+            train_dataset=Dataset.from_list([question.row for question in workload.questions]),
+            processing_class=reader.from_pretrained(workload.directory, local_files_only=True),
             callbacks=[callback],
         )
         # It prints its figures at the end of training.
@@ -141,16 +164,16 @@ def _against_trl(
     return callback
 
 
-def _trl_settings(directory: Path, num_rows: int, k: int, repetitions: int, banned: list[int]) -> GRPOConfig:
+def _trl_settings(directory: Path, workload: Workload, repetitions: int, banned: list[int]) -> GRPOConfig:
     return GRPOConfig(
         output_dir=str(directory),
         beta=BETA,
         learning_rate=LEARNING_RATE,
         lr_scheduler_type="constant",
         epsilon_high=0.28,
-        num_generations=k,
-        per_device_train_batch_size=num_rows,
-        max_completion_length=MAX_TOKENS,
+        num_generations=workload.k,
+        per_device_train_batch_size=len(workload.questions) * workload.k,
+        max_completion_length=workload.max_tokens,
         generation_kwargs={"suppress_tokens": banned},
         temperature=1.0,
         max_steps=WARM_UP + repetitions,
