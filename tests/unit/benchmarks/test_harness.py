@@ -10,7 +10,9 @@ from benchmarks.harness import (
     benchmark_of,
     command_of,
     faster,
+    interval_of,
     median_rate,
+    paired_ratios,
     percentile,
     shorter,
     timed,
@@ -96,3 +98,20 @@ def test_a_line_in_json_has_four_figures_and_says_its_goal_and_command() -> None
 
 def test_a_line_belongs_to_the_benchmark_before_its_dot() -> None:
     assert benchmark_of("bus.produce") == benchmark_of("bus") == "bus"
+
+
+def test_five_pairs_give_a_median_and_an_interval() -> None:
+    found = paired_ratios([1.0, 4.0, 9.0, 16.0, 25.0], [1.0, 2.0, 3.0, 4.0, 5.0])
+    assert (found.median, found.low, found.high, found.confidence) == (3.0, 1.0, 5.0, 0.9375)
+
+
+def test_more_values_leave_out_the_ends() -> None:
+    found = interval_of([8.0, 1.0, 7.0, 2.0, 6.0, 3.0, 5.0, 4.0])
+    assert (found.median, found.low, found.high) == (4.5, 2.0, 7.0)
+    assert found.confidence == 1 - 2 * 9 / 256
+
+
+def test_one_value_says_nothing_of_the_median() -> None:
+    assert interval_of([2.0]).confidence == 0.0
+    with pytest.raises(ValueError, match="nothing was measured"):
+        interval_of([])
