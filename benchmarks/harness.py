@@ -3,6 +3,7 @@
 A ratio compares what ran in the same process within seconds, so that a busy or slow machine touches both sides alike.
 """
 
+import math
 import os
 import platform
 import statistics
@@ -12,9 +13,6 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-
-NUM_RESAMPLES, MIN_FOR_BOOTSTRAP = 4000, 5
 COMMAND = "make bench ARGS='--only {}'"
 
 
@@ -31,7 +29,7 @@ class Result:
     goal: float
     command: str
     details: Mapping[str, Any] = field(default_factory=dict)
-    # 95% bounds of the ratio over the pairs; None where it was not measured in pairs.
+    # Bounds of the median ratio over the pairs (see `interval_of`); None where it was not measured in pairs.
     interval: tuple[float, float] | None = None
     # A goal for the lower bound asks more than one for the ratio itself.
     goal_is_for_lower_bound: bool = False
@@ -70,28 +68,20 @@ def paired(
     """A rate measured in pairs: the ratio is the median of the pairs' ratios, with its interval."""
     ours, theirs = turns.rates
     ratios = turns.ratios()
+    bounds = interval_of(ratios)
     return Result(
         name,
         ours,
         unit,
         peer,
         theirs,
-        statistics.median(ratios),
+        bounds.median,
         goal,
         command_of(name),
-        {**details, "pairs": len(ratios), "spread": turns.spread()},
-        interval_of_median(ratios),
+        {**details, "pairs": len(ratios), "confidence": bounds.confidence, "spread": turns.spread()},
+        (bounds.low, bounds.high),
         for_lower_bound,
     )
-
-
-def interval_of_median(values: Sequence[float]) -> tuple[float, float]:
-    """95% bounds by percentile bootstrap. With fewer than five values the bounds are the ends: they say too little for more."""
-    if len(values) < MIN_FOR_BOOTSTRAP:
-        return min(values), max(values)
-    draws = np.random.default_rng(0).choice(np.asarray(values), (NUM_RESAMPLES, len(values)))
-    low, high = np.percentile(np.median(draws, axis=1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def ratio(numerator: float, denominator: float) -> float:
@@ -154,6 +144,40 @@ def alternate(ours: Callable[[], Turn], peer: Callable[[], Turn], repetitions: i
         turns.ours.append(ours())
         turns.peer.append(peer())
     return turns
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The median of some figures, and an interval that holds the median of what they were drawn from."""
+
+    median: float
+    low: float
+    high: float
+    confidence: float
+
+    def to_json(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def interval_of(values: Sequence[float], confidence: float = 0.9) -> Interval:
+    """Of order statistics (sign test), which assumes nothing of the distribution: with n values the k-th lowest and the
+    k-th highest enclose the median with probability 1 - 2 P(Binomial(n, 1/2) < k). The largest k that gives `confidence`;
+    the ends, and what confidence they have, where none does. Five values reach 0.9375.
+    """
+    if not values:
+        raise ValueError("nothing was measured")
+    ordered, n = sorted(values), len(values)
+
+    def held_by(k: int) -> float:
+        return 1 - 2 * sum(math.comb(n, i) for i in range(k)) / 2**n
+
+    k = max((k for k in range(1, n // 2 + 1) if held_by(k) >= confidence), default=1)
+    return Interval(statistics.median(ordered), ordered[k - 1], ordered[n - k], max(0.0, held_by(k)))
+
+
+def paired_ratios(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
+    """Neighbouring turns saw the same machine, so each pair has a ratio of its own."""
+    return interval_of([ratio(a, b) for a, b in zip(numerators, denominators, strict=True)])
 
 
 def timed(work: Callable[[], float], clock: Callable[[], float] = time.perf_counter) -> Turn:

@@ -10,9 +10,10 @@ from benchmarks.harness import (
     benchmark_of,
     command_of,
     faster,
-    interval_of_median,
+    interval_of,
     median_rate,
     paired,
+    paired_ratios,
     percentile,
     shorter,
     timed,
@@ -110,17 +111,24 @@ def test_a_pair_is_compared_within_itself() -> None:
     assert slow_minute.ratios() == [3.0, 3.0]
 
 
-def test_the_interval_holds_the_median_and_narrows_with_agreement() -> None:
-    wide, narrow = interval_of_median([1.0, 2.0, 3.0, 4.0, 5.0]), interval_of_median([2.9, 3.0, 3.0, 3.0, 3.1])
-    assert wide[0] < 3.0 < wide[1]
-    assert narrow[1] - narrow[0] < wide[1] - wide[0]
-
-
-def test_few_pairs_give_their_ends() -> None:
-    assert interval_of_median([2.0, 4.0]) == (2.0, 4.0)
-
-
 def test_a_goal_for_the_lower_bound_is_missed_by_a_good_median_alone() -> None:
     turns = _pairs(3.0, 6.0, 6.0, 6.0, 9.0)
     assert paired("a", turns, "x/s", "peer", 5.0).is_met
     assert not paired("a", turns, "x/s", "peer", 5.0, for_lower_bound=True).is_met
+
+
+def test_five_pairs_give_a_median_and_an_interval() -> None:
+    found = paired_ratios([1.0, 4.0, 9.0, 16.0, 25.0], [1.0, 2.0, 3.0, 4.0, 5.0])
+    assert (found.median, found.low, found.high, found.confidence) == (3.0, 1.0, 5.0, 0.9375)
+
+
+def test_more_values_leave_out_the_ends() -> None:
+    found = interval_of([8.0, 1.0, 7.0, 2.0, 6.0, 3.0, 5.0, 4.0])
+    assert (found.median, found.low, found.high) == (4.5, 2.0, 7.0)
+    assert found.confidence == 1 - 2 * 9 / 256
+
+
+def test_one_value_says_nothing_of_the_median() -> None:
+    assert interval_of([2.0]).confidence == 0.0
+    with pytest.raises(ValueError, match="nothing was measured"):
+        interval_of([])
