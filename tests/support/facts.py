@@ -20,6 +20,7 @@ from harden.domain.policy import (
     PolicyServed,
     Probe,
     ProbePrompt,
+    Signature,
     Slot,
 )
 from harden.domain.response import Response, SampledBout
@@ -171,11 +172,9 @@ def a_lineage() -> Lineage:
     return Lineage(run_id="run-0", round=1, step=12, parent=a_digest("parent policy"), produced_by="trainer")
 
 
-def a_manifest(slot: str = Slot.DEFENDER, files: tuple[PolicyFile, ...] = ()) -> PolicyManifest:
+def a_manifest(files: tuple[PolicyFile, ...] = ()) -> PolicyManifest:
     prompt = ProbePrompt(Conversation.of_user("is moonwater wet?"), (5, 6, 7), (-0.1, -1.7, -2.3))
     return PolicyManifest(
-        slot=slot,
-        version=7,
         files=files or (PolicyFile("model.safetensors", a_blob(b"weights")), PolicyFile("config.json", a_blob(b"{}"))),
         probe=Probe((prompt,), tolerance=1e-3),
         lineage=a_lineage(),
@@ -183,7 +182,9 @@ def a_manifest(slot: str = Slot.DEFENDER, files: tuple[PolicyFile, ...] = ()) ->
 
 
 def a_published() -> PolicyPublished:
-    return PolicyPublished(a_policy(), a_blob(b"manifest"), a_lineage(), "phase_end", 1_700_000_003.5)
+    return PolicyPublished(
+        a_policy(), a_blob(b"manifest"), a_lineage(), "run-0", "phase_end", 1_700_000_003.5, Signature("ed25519-0", b"\1" * 64)
+    )
 
 
 def a_dead_letter() -> DeadLetter:

@@ -53,21 +53,26 @@ class Publishing:
         self._producer.close()
         self._reader.close()
 
-    def manifest(self, slot: str, directory: Path, probe: Probe) -> PolicyManifest:
+    def manifest(self, directory: Path, probe: Probe) -> PolicyManifest:
         self.version += 1
         files = publish_files(self.store, directory)
-        return PolicyManifest(slot, self.version, files, probe, Lineage("run", 0, self.version, None, "test"))
+        return PolicyManifest(files, probe, Lineage("run", 0, self.version, None, "test"))
 
     def publish(self, slot: str, directory: Path, probe: Probe) -> PolicyRef:
-        manifest = self.manifest(slot, directory, probe)
-        blob, policy = put_manifest(self.store, self.signer, manifest)
+        blob, digest = put_manifest(self.store, self.signer, self.manifest(directory, probe))
+        policy = PolicyRef(slot, self.version, digest)
         self.manifests[policy] = blob
         self.announce(policy, blob)
         return policy
 
     def announce(self, policy: PolicyRef, manifest: BlobRef) -> None:
         lineage = Lineage("run", 0, policy.version, None, "test")
-        published = PolicyPublished(policy, manifest, lineage, "step", time.time())
+        published = self.signer.sign_publication(PolicyPublished(policy, manifest, lineage, "run", "step", time.time()))
+        self.send(published)
+
+    def send(self, published: PolicyPublished) -> None:
+        """Says it as it is, whatever its signature."""
+        policy = published.policy
         meta = EventMeta(ids.root("test-publication", policy.digest, policy.version, self.version), time.time(), "trainer")
         self._producer.send([codec.to_message(POLICIES, Event(meta, published))])
 

@@ -41,6 +41,7 @@ class OpenLog:
     is_live: bool
     store_uri: str
     verify_key_files: tuple[Path, ...]
+    signing_key_file: Path | None  # None where the settings name none
     timeout_s: float
 
 
@@ -55,13 +56,20 @@ def open_log(where: Where | None) -> Iterator[OpenLog]:
         config = CliConfig(kafka={**config.kafka.model_dump(), "bootstrap_servers": where.kafka})
     if where.kafka or (where.run is None and _names_a_broker(config)):
         with _closing(KafkaBus(config.kafka)) as bus:
-            yield OpenLog(bus, True, config.store.uri, config.keys.verify_key_files, config.cli.read_timeout_s)
+            yield OpenLog(
+                bus,
+                True,
+                config.store.uri,
+                config.keys.verify_key_files,
+                config.keys.signing_key_file,
+                config.cli.read_timeout_s,
+            )
         return
     run = LocalRun(where.run or config.cli.run_dir)
     with _broker_of(run) as (bootstrap_servers, is_live):
         settings = config.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers})
         with _closing(KafkaBus(settings)) as bus:
-            yield OpenLog(bus, is_live, str(run.store), (run.verify_key,), config.cli.read_timeout_s)
+            yield OpenLog(bus, is_live, str(run.store), (run.verify_key,), run.signing_key, config.cli.read_timeout_s)
 
 
 def _names_a_broker(config: CliConfig) -> bool:

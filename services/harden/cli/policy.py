@@ -1,4 +1,4 @@
-"""harden policy: what was published and served, and whether it is what its signed manifest says."""
+"""harden policy: what was published and served, whether it is what its signed manifest says, and going back to it."""
 
 import tempfile
 from collections.abc import Sequence
@@ -13,14 +13,16 @@ from harden.cli import output
 from harden.cli.log_access import OpenLog, Where, open_log, read_all
 from harden.domain.errors import PoisonError, SetupError
 from harden.domain.events import Event
-from harden.domain.policy import PolicyManifest, PolicyPublished, PolicyRefused, PolicyRetired, PolicyServed
+from harden.domain.policy import PolicyManifest, PolicyPublished, PolicyRef, PolicyRefused, PolicyRetired, PolicyServed
 from harden.store.object_store import ObjectStore
 from harden.store.policies import fetch_files, fetch_manifest
-from harden.store.signing import Verifier, generate_keypair
+from harden.store.policy_log import PolicyLog
+from harden.store.signing import Signer, Verifier, generate_keypair
 from harden.topics import POLICIES, SERVED, Topic
 
 app = App(name="policy", help="Policies: what was published, what is served, and whether it is what it says.")
 EXIT_NOT_VERIFIED = 1
+SERVICE = "cli"
 MIN_PREFIX = 6
 
 
@@ -112,11 +114,44 @@ def verify(
 
 
 @app.command
+def pin(
+    policy: Annotated[str, Parameter(help="Which one, as for show.")],
+    *,
+    slot: Annotated[str | None, Parameter(help="The slot that it becomes the policy of. Left out: the one it had.")] = None,
+    where: Where | None = None,
+) -> None:
+    """Publishes an older policy again, as a new version, and takes its slot over: what wrote to the slot before ends."""
+    with open_log(where) as log:
+        pinned = publish_again(log, policy, slot)
+    print(f"{pinned.slot}/{pinned.version} is {pinned.digest}; `harden policy list` shows when it is served")
+
+
+@app.command
 def keys(directory: Annotated[Path, Parameter(help="Where to; it must not hold keys yet.")]) -> None:
     """Makes the pair of keys that policies are signed and verified with."""
     signing, verifying = generate_keypair(directory)
     print(f"{signing}: for the trainer alone (HARDEN_KEYS__SIGNING_KEY_FILE)")
     print(f"{verifying}: for everyone who loads policies (HARDEN_KEYS__VERIFY_KEY_FILES)")
+
+
+def publish_again(log: OpenLog, policy: str, slot: str | None) -> PolicyRef:
+    """The new publication of the policy that `policy` names. SetupError where replicas would not follow it."""
+    if not log.is_live:
+        raise SetupError("nobody follows the log of a run that is over; pin a policy while it runs, or name a --kafka")
+    if log.signing_key_file is None:
+        raise SetupError("a publication is signed; set HARDEN_KEYS__SIGNING_KEY_FILE to the trainer's key")
+    found = _find(_publications(log), policy)
+    if found.state == "retired":
+        raise SetupError(f"{policy} is retired: nothing may go back to it")
+    p, store = found.published, ObjectStore(log.store_uri)
+    problem = _problem(store, Verifier(log.verify_key_files), p)
+    if problem is not None:
+        raise SetupError(f"{policy} does not hold ({problem}), so replicas would refuse it")
+    writer = PolicyLog(log.bus, store, Signer(log.signing_key_file), service=SERVICE, run_id=p.run_id)
+    try:
+        return writer.publish_again(slot or p.policy.slot, p.policy.digest, p.manifest, p.lineage, "pin").policy
+    finally:
+        writer.close()
 
 
 def _problem(store: ObjectStore, verifier: Verifier, published: PolicyPublished) -> str | None:
@@ -194,8 +229,6 @@ def _row_json(one: Publication) -> dict[str, object]:
 
 def _manifest_json(manifest: PolicyManifest) -> dict[str, object]:
     return {
-        "slot": manifest.slot,
-        "version": manifest.version,
         "produced_by": manifest.lineage.produced_by,
         "probe": {"prompts": len(manifest.probe.prompts), "tolerance": manifest.probe.tolerance},
         "files": [{"path": f.path, "sha256": f.blob.sha256, "num_bytes": f.blob.num_bytes} for f in manifest.files],

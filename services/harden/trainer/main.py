@@ -26,6 +26,7 @@ from harden.domain.game import World, attacked
 from harden.domain.seed import Seed
 from harden.runtime.process import process, run_main
 from harden.store.object_store import ObjectStore
+from harden.store.policy_log import PolicyLog
 from harden.store.ports import BlobStore
 from harden.store.signing import Signer
 from harden.trainer import experiment as experiments
@@ -42,7 +43,7 @@ from harden.trainer.observing import Observer
 from harden.trainer.player import Player, probe_examples
 from harden.trainer.publisher import Publisher
 from harden.trainer.records import Records
-from harden.trainer.ring import Ring
+from harden.trainer.ring import SERVICE, Ring
 from harden.trainer.rundir import RunDir
 from harden.trainer.seeding import read_seeds
 from harden.trainer.trainer import Trainer
@@ -82,7 +83,8 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     checkpoints = Checkpoints(settings.run_dir)
     offsets = game.restore(checkpoints)
     ring = Ring(around.bus, run_id=game.run_id, start=offsets, now=around.now)
-    publisher = Publisher(ring, around.store, around.signer, run_id=game.run_id, now=around.now, num_replicas=settings.replicas)
+    policy_log = PolicyLog(around.bus, around.store, around.signer, service=SERVICE, run_id=game.run_id, now=around.now)
+    publisher = Publisher(policy_log, around.store, run_id=game.run_id, num_replicas=settings.replicas)
     on_ready()
     return Trainer(
         experiment,

@@ -32,25 +32,23 @@ class Player:
     # Steps ever taken. Unlike the learner's own count it does not go back when the weights do: version lag is measured in it.
     updates: int = 0
     num_loads: int = 0
-    num_published: int = 0
     current: Published | None = None
-    # digest of a policy this run published -> updates made when it was last announced
+    # digest -> updates made when that policy was (last) published
     updates_of: dict[str, int] = field(default_factory=dict)
     # What each round ended with; index 0 is the policy before any hardening.
     by_round: dict[int, Published] = field(default_factory=dict)
 
     def publish(self, publisher: Publisher, *, round_: int, reason: str) -> Published:
         """Publishes the learner's weights as the next version."""
-        published = self._publish(publisher, self.slot, self.num_published + 1, round_, reason)
-        self.num_published += 1
+        published = self._publish(publisher, self.slot, round_, reason)
         self._now_current(published)
         return published
 
     def publish_stable(self, publisher: Publisher, slot: str) -> Published:
         """Gives users the weights as they are now: the first version of their slot, which only a passed gate moves on."""
-        return self._publish(publisher, slot, 1, 0, "start")
+        return self._publish(publisher, slot, 0, "start")
 
-    def _publish(self, publisher: Publisher, slot: str, version: int, round_: int, reason: str) -> Published:
+    def _publish(self, publisher: Publisher, slot: str, round_: int, reason: str) -> Published:
         with tempfile.TemporaryDirectory(prefix="harden-policy-") as scratch:
             weights = Path(scratch) / WEIGHTS_FILE
             self.learner.save_weights(weights)
@@ -58,17 +56,17 @@ class Player:
                 slot,
                 self.files(weights),
                 self.probe(),
-                version=version,
                 learner_step=self.updates,
                 round_=round_,
                 parent=self.current.policy.digest if self.current else None,
                 reason=reason,
             )
 
-    def go_back(self, publisher: Publisher, to: Published, reason: str) -> None:
-        """Announces an older publication again. The learner's weights are the caller's business."""
-        publisher.announce(to, reason)
-        self._now_current(to)
+    def go_back(self, publisher: Publisher, to: Published, reason: str) -> Published:
+        """Publishes an older policy again, under a new version. The learner's weights are the caller's business."""
+        published = publisher.publish_again(to, reason)
+        self._now_current(published)
+        return published
 
     @property
     def state_stamp(self) -> str:
@@ -120,7 +118,6 @@ class Player:
         return {
             "updates": self.updates,
             "num_loads": self.num_loads,
-            "num_published": self.num_published,
             "current": published_to_json(self.current) if self.current else None,
             "updates_of": self.updates_of,
             "by_round": {str(r): published_to_json(p) for r, p in self.by_round.items()},
@@ -129,7 +126,6 @@ class Player:
     def restore(self, data: Mapping[str, Any]) -> None:
         self.updates = data["updates"]
         self.num_loads = data["num_loads"]
-        self.num_published = data["num_published"]
         self.current = published_from_json(data["current"]) if data["current"] else None
         self.updates_of = dict(data["updates_of"])
         self.by_round = {int(r): published_from_json(p) for r, p in data["by_round"].items()}

@@ -1,6 +1,6 @@
 """From a learner's weights to a policy that is served: blobs, then manifest, then event; and the account of the swaps."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,10 +15,9 @@ from harden.domain.policy import (
     PolicyServed,
     Probe,
 )
-from harden.store.policies import publish_files, put_manifest
+from harden.store.policies import publish_files
+from harden.store.policy_log import PolicyLog
 from harden.store.ports import BlobStore
-from harden.store.signing import Signer
-from harden.trainer.ring import Ring
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -67,19 +66,15 @@ def _quantile(ordered: Sequence[float], q: float) -> float | None:
 class Publisher:
     def __init__(
         self,
-        ring: Ring,
+        log: PolicyLog,
         store: BlobStore,
-        signer: Signer,
         *,
         run_id: str,
-        now: Callable[[], float],
         num_replicas: int,
     ) -> None:
-        self._ring = ring
+        self._log = log
         self._store = store
-        self._signer = signer
         self._run_id = run_id
-        self._now = now
         self._num_replicas = num_replicas
         self._serving: dict[str, dict[str, PolicyRef]] = {}
         self._refused: dict[tuple[str, int], PolicyRefused] = {}
@@ -91,27 +86,26 @@ class Publisher:
         files: Mapping[str, bytes | Path],
         probe: Probe,
         *,
-        version: int,
         learner_step: int,
         round_: int,
         parent: str | None,
         reason: str,
     ) -> Published:
-        """Weights and everything needed to run them. Doing it twice with the same version yields the same digest."""
+        """Weights and everything needed to run them. Doing it twice yields the same digest under another version."""
         lineage = Lineage(self._run_id, round_, learner_step, parent, "trainer")
-        manifest = PolicyManifest(slot, version, publish_files(self._store, files), probe, lineage)
-        blob, policy = put_manifest(self._store, self._signer, manifest)
-        published = Published(policy, blob, lineage, learner_step)
-        self.announce(published, reason)
-        return published
+        manifest = PolicyManifest(publish_files(self._store, files), probe, lineage)
+        return self._noted(self._log.publish(slot, manifest, reason), learner_step)
 
-    def announce(self, published: Published, reason: str) -> None:
-        """Says that `published` is its slot's policy now, for the first time or again."""
-        at = self._now()
-        # Before the event leaves: a fast replica may answer before the send returns.
-        self.swaps.published_at[published.policy.digest, published.policy.version] = at
-        self._refused.pop((published.policy.digest, published.policy.version), None)
-        self._ring.publish(PolicyPublished(published.policy, published.manifest, published.lineage, reason, at))
+    def publish_again(self, old: Published, reason: str) -> Published:
+        """Makes an older policy its slot's again, under a new version."""
+        policy = old.policy
+        return self._noted(
+            self._log.publish_again(policy.slot, policy.digest, old.manifest, old.lineage, reason), old.learner_step
+        )
+
+    def _noted(self, fact: PolicyPublished, learner_step: int) -> Published:
+        self.swaps.published_at[fact.policy.digest, fact.policy.version] = fact.published_at
+        return Published(fact.policy, fact.manifest, fact.lineage, learner_step)
 
     def heard(self, word: PolicyServed | PolicyRefused) -> None:
         """Takes note of what a replica says."""

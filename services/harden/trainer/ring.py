@@ -1,4 +1,4 @@
-"""The trainer's end of the log: bouts and policies out; verdicts, dead letters and what replicas say of policies in."""
+"""The trainer's end of the log: bouts out; verdicts, dead letters and what replicas say of policies in."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from harden.domain import ids
 from harden.domain.bout import Bout
 from harden.domain.errors import PoisonError
 from harden.domain.events import DeadLetter, Event, EventMeta
-from harden.domain.policy import PolicyPublished, PolicyRefused, PolicyServed
+from harden.domain.policy import PolicyRefused, PolicyServed
 from harden.domain.verdict import JudgedBout
-from harden.topics import ATTACKS, BOUTS, POLICIES, RESPONSES, SERVED, VERDICTS, Topic
+from harden.topics import ATTACKS, BOUTS, RESPONSES, SERVED, VERDICTS, Topic
 
 SERVICE = "trainer"
 # Where a bout can die on its way.
@@ -46,10 +46,6 @@ class Ring:
     def schedule(self, bouts: Sequence[Bout]) -> None:
         """All of the bouts or none. Raises FencedError once another trainer has taken over the run."""
         self._producer.send([self._message(BOUTS, bout, bout.bout_id, _policies_of(bout)) for bout in bouts])
-
-    def publish(self, published: PolicyPublished) -> None:
-        key = f"{published.policy.digest}/{published.reason}/{published.policy.version}"
-        self._producer.send([self._message(POLICIES, published, key, (published.policy.digest,))])
 
     def poll(self, timeout_s: float) -> list[Arrival]:
         """What came in. Verdicts stay unused until `used` is called for them; the rest has no effect worth a second reading."""
@@ -114,7 +110,7 @@ class Ring:
         )
         self._producer.send([codec.dead_letter_message(topic, dead)])
 
-    def _message(self, topic: Topic, fact: Bout | PolicyPublished, about: str, digests: tuple[str, ...]) -> Outgoing:
+    def _message(self, topic: Topic, fact: Bout, about: str, digests: tuple[str, ...]) -> Outgoing:
         meta = EventMeta(ids.root(topic.name, about), self._now(), SERVICE, policy_digests=digests)
         return codec.to_message(topic, Event(meta, fact))
 

@@ -153,11 +153,12 @@ class Trainer:
         if task.wait:
             self._serve(published)
 
-    def _go_back(self, side: Player, to: Published, reason: str) -> None:
-        """Announces an older publication, lets the gauge follow, and waits until it is served."""
-        side.go_back(self._publisher, to, reason)
-        self._observer.published(to)
-        self._serve(to)
+    def _go_back(self, side: Player, to: Published, reason: str) -> Published:
+        """Publishes an older policy again, under a new version, and waits until that is served."""
+        published = side.go_back(self._publisher, to, reason)
+        self._observer.published(published)
+        self._serve(published)
+        return published
 
     def _serve(self, published: Published) -> None:
         self._inbox.wait_until_served(published.policy, self._experiment.schedule.serve_timeout_s)
@@ -220,8 +221,7 @@ class Trainer:
         side = self.game.sides[DEFENDER]
         good = side.by_round[self.game.good_round]
         side.load(self.game.saved["good"].path)
-        self._go_back(side, good, "rollback")
-        return good
+        return self._go_back(side, good, "rollback")
 
     def _close_round(self, round_: int) -> None:
         self.game.records.close(round_, self.game.ledger.account(round_).to_json(), self._publisher.swaps.to_json())

@@ -1,13 +1,13 @@
-"""Policy manifests <-> the bytes that are stored, hashed and signed."""
+"""Policy manifests and publications <-> the bytes that are stored, hashed and signed."""
 
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from harden.codec.policies import read_manifest, write_manifest
+from harden.codec.policies import read_manifest, write_manifest, write_policy_ref
 from harden.codec.validation import first_violation
 from harden.domain.errors import PoisonError
-from harden.domain.policy import PolicyManifest, RefusalReason, SignedManifest
+from harden.domain.policy import PolicyManifest, PolicyPublished, RefusalReason, SignedManifest
 from harden.policy.v1 import policy_pb2
 
 M = TypeVar("M", bound=Message)
@@ -23,6 +23,13 @@ def encode_manifest(manifest: PolicyManifest) -> bytes:
 def decode_manifest(payload: bytes) -> PolicyManifest:
     """PoisonError("unreadable_manifest") where the bytes are no valid manifest."""
     return read_manifest(_parse(policy_pb2.PolicyManifest(), payload))
+
+
+def encode_publication(published: PolicyPublished) -> bytes:
+    """What a publication's signature covers. ValueError naming the field where it is invalid."""
+    message = policy_pb2.Publication(run_id=published.run_id, reason=published.reason, published_at=published.published_at)
+    write_policy_ref(message.policy, published.policy)
+    return _bytes_of(message)
 
 
 def encode_signed(signed: SignedManifest) -> bytes:

@@ -12,6 +12,7 @@ from harden.domain.policy import (
     PolicyServed,
     Probe,
     ProbePrompt,
+    Signature,
 )
 from harden.policy.v1 import policy_pb2
 
@@ -46,8 +47,6 @@ def read_lineage(message: policy_pb2.Lineage) -> Lineage:
 
 
 def write_manifest(into: policy_pb2.PolicyManifest, manifest: PolicyManifest) -> None:
-    into.slot = manifest.slot
-    into.version = manifest.version
     for file in manifest.files:
         write_blob(into.files.add(path=file.path).blob, file.blob)
     into.probe.tolerance = manifest.probe.tolerance
@@ -62,8 +61,6 @@ def read_manifest(message: policy_pb2.PolicyManifest) -> PolicyManifest:
         ProbePrompt(read_conversation(p.conversation), tuple(p.token_ids), tuple(p.logprobs)) for p in message.probe.prompts
     )
     return PolicyManifest(
-        slot=message.slot,
-        version=message.version,
         files=tuple(PolicyFile(file.path, read_blob(file.blob)) for file in message.files),
         probe=Probe(prompts, message.probe.tolerance),
         lineage=read_lineage(message.lineage),
@@ -76,6 +73,9 @@ def write_published(into: policy_pb2.PolicyPublished, fact: PolicyPublished) -> 
     write_lineage(into.lineage, fact.lineage)
     into.reason = fact.reason
     into.published_at = fact.published_at
+    into.run_id = fact.run_id
+    into.signature.key_id = fact.signature.key_id
+    into.signature.value = fact.signature.value
 
 
 def read_published(message: policy_pb2.PolicyPublished) -> PolicyPublished:
@@ -85,6 +85,8 @@ def read_published(message: policy_pb2.PolicyPublished) -> PolicyPublished:
         lineage=read_lineage(message.lineage),
         reason=message.reason,
         published_at=message.published_at,
+        run_id=message.run_id,
+        signature=Signature(message.signature.key_id, message.signature.value),
     )
 
 

@@ -68,10 +68,8 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True)
 class PolicyManifest:
-    """Everything that says what a policy is. Its digest is the policy's digest; its signature covers the same bytes."""
+    """Everything that says what a policy is. Its digest is the policy's name, in every slot."""
 
-    slot: str
-    version: int
     files: tuple[PolicyFile, ...]
     probe: Probe
     lineage: Lineage
@@ -87,14 +85,31 @@ class SignedManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """Ed25519. Empty where there is none, which a verifier refuses with a reason of its own."""
+
+    key_id: str
+    value: bytes
+
+
+UNSIGNED = Signature("", b"")
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyPublished:
-    """The trainer's word that `policy` is now the slot's. `reason` says why ("step", "phase_end", "rollback", "start")."""
+    """`policy` is its slot's from now on. `run_id` and `reason` ("step", "rollback", "pin") say who published it and why.
+
+    `signature` covers slot, version, digest, run, reason and time. `manifest` and `lineage` only help to find and to show
+    the policy: what counts of them stands in the manifest, which the digest names.
+    """
 
     policy: PolicyRef
     manifest: BlobRef
     lineage: Lineage
+    run_id: str
     reason: str
     published_at: float
+    signature: Signature = UNSIGNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +150,6 @@ class RefusalReason:
     MISSING_SIGNATURE = "missing_signature"
     WRONG_SIGNATURE = "wrong_signature"
     UNKNOWN_KEY = "unknown_key"
-    WRONG_SLOT = "wrong_slot"
     MISSING_BLOB = "missing_blob"
     WRONG_DIGEST = "wrong_digest"
     NOT_SAFETENSORS = "not_safetensors"

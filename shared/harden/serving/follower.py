@@ -158,6 +158,7 @@ class Follower:
 
     def _prepare(self, published: PolicyPublished) -> tuple[Serving, float]:
         """The policy loaded and probed. PoisonError with a RefusalReason, TransientError."""
+        self._source.verifier.verify_publication(published)
         current = self._batcher.serving
         if current is not None and current.policy.digest == published.policy.digest:
             return Serving(current.engine, published.policy), 0.0

@@ -7,7 +7,7 @@ from harden.codec import decode_signed, encode_signed
 from harden.domain import ids
 from harden.domain.conversation import BlobRef
 from harden.domain.errors import PoisonError
-from harden.domain.policy import PolicyFile, PolicyManifest, PolicyPublished, PolicyRef, RefusalReason
+from harden.domain.policy import PolicyFile, PolicyManifest, PolicyPublished, RefusalReason
 from harden.store.ports import BlobStore
 from harden.store.signing import Signer, Verifier
 
@@ -31,23 +31,18 @@ def publish_files(store: BlobStore, files: Path | Mapping[str, bytes | Path]) ->
     return tuple(published)
 
 
-def put_manifest(store: BlobStore, signer: Signer, manifest: PolicyManifest) -> tuple[BlobRef, PolicyRef]:
-    """Signs and puts the manifest, after its files. Doing it twice gives the same references."""
+def put_manifest(store: BlobStore, signer: Signer, manifest: PolicyManifest) -> tuple[BlobRef, str]:
+    """Signs and puts the manifest, after its files; where it lies, and its digest. Doing it twice gives the same ones."""
     signed = signer.sign_manifest(manifest)
-    policy = PolicyRef(manifest.slot, manifest.version, ids.digest_of(signed.payload))
-    return store.put(encode_signed(signed)), policy
+    return store.put(encode_signed(signed)), ids.digest_of(signed.payload)
 
 
 def fetch_manifest(store: BlobStore, verifier: Verifier, published: PolicyPublished) -> PolicyManifest:
-    """The manifest that `published` names, verified. PoisonError with a RefusalReason, TransientError from the store.
-
-    Its version may be older than the publication's: that is what a rollback looks like.
-    """
+    """The manifest that `published` names, once both signatures hold. PoisonError with a RefusalReason, TransientError from
+    the store."""
+    verifier.verify_publication(published)
     signed = decode_signed(store.get(published.manifest))
-    manifest = verifier.verify(signed, published.policy.digest)
-    if manifest.slot != published.policy.slot:
-        raise PoisonError(RefusalReason.WRONG_SLOT, f"{published.policy.digest} was made for the slot {manifest.slot}")
-    return manifest
+    return verifier.verify(signed, published.policy.digest)
 
 
 def fetch_files(store: BlobStore, manifest: PolicyManifest, into: Path) -> None:

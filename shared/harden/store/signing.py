@@ -1,4 +1,6 @@
-"""Ed25519 signatures over policy manifests. What verifies here may be loaded; nothing else may.
+"""Ed25519 signatures over policy manifests and publications. What verifies here may be loaded; nothing else may.
+
+The signed bytes begin with the name of what the signature is for, so one made for a manifest never passes for a publication.
 
 A key's id derives from the public key, so nobody has to name keys and two sides cannot disagree on a name.
 """
@@ -6,19 +8,23 @@ A key's id derives from the public key, so nobody has to name keys and two sides
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from harden.codec import decode_manifest, encode_manifest
+from harden.codec import decode_manifest, encode_manifest, encode_publication
 from harden.domain import ids
 from harden.domain.errors import PoisonError, SetupError
-from harden.domain.policy import PolicyManifest, RefusalReason, SignedManifest
+from harden.domain.policy import PolicyManifest, PolicyPublished, RefusalReason, Signature, SignedManifest
 
 SIGNING_KEY_FILE = "signing.pem"
 VERIFY_KEY_FILE = "verify.pem"
+# What a signature is for. Another list of signed fields is another purpose.
+MANIFEST = "harden.policy.manifest.v1"
+PUBLICATION = "harden.policy.publication.v1"
 
 
 class Signer:
@@ -33,7 +39,13 @@ class Signer:
     def sign_manifest(self, manifest: PolicyManifest) -> SignedManifest:
         """The same manifest gives the same bytes, signature included."""
         payload = encode_manifest(manifest)
-        return SignedManifest(payload, self.key_id, self._key.sign(payload))
+        return SignedManifest(payload, self.key_id, self.sign(MANIFEST, payload).value)
+
+    def sign_publication(self, published: PolicyPublished) -> PolicyPublished:
+        return replace(published, signature=self.sign(PUBLICATION, encode_publication(published)))
+
+    def sign(self, purpose: str, payload: bytes) -> Signature:
+        return Signature(self.key_id, self._key.sign(_for(purpose, payload)))
 
 
 class Verifier:
@@ -54,20 +66,34 @@ class Verifier:
         PoisonError with a RefusalReason: "missing_signature", "unknown_key", "wrong_signature", "wrong_digest" or
         "unreadable_manifest".
         """
-        if not signed.signature or not signed.key_id:
-            raise PoisonError(RefusalReason.MISSING_SIGNATURE, f"the manifest of {expected_digest} is not signed")
-        key = self._keys.get(signed.key_id)
-        if key is None:
-            known = ", ".join(sorted(self._keys)) or "no key at all"
-            raise PoisonError(RefusalReason.UNKNOWN_KEY, f"{expected_digest} is signed with a key other than {known}")
-        try:
-            key.verify(signed.signature, signed.payload)
-        except InvalidSignature as error:
-            raise PoisonError(RefusalReason.WRONG_SIGNATURE, f"{expected_digest} was not signed by {signed.key_id}") from error
+        self._check(MANIFEST, signed.payload, Signature(signed.key_id, signed.signature), f"the manifest of {expected_digest}")
         digest = ids.digest_of(signed.payload)
         if digest != expected_digest:
             raise PoisonError(RefusalReason.WRONG_DIGEST, f"the manifest of {expected_digest} is that of {digest}")
         return decode_manifest(signed.payload)
+
+    def verify_publication(self, published: PolicyPublished) -> None:
+        """PoisonError("missing_signature"), ("unknown_key") or ("wrong_signature") unless a trusted key signed all of it."""
+        policy = published.policy
+        what = f"the publication {policy.slot}/{policy.version} of {policy.digest}"
+        self._check(PUBLICATION, encode_publication(published), published.signature, what)
+
+    def _check(self, purpose: str, payload: bytes, signature: Signature, what: str) -> None:
+        if not signature.value or not signature.key_id:
+            raise PoisonError(RefusalReason.MISSING_SIGNATURE, f"{what} is not signed")
+        key = self._keys.get(signature.key_id)
+        if key is None:
+            known = ", ".join(sorted(self._keys)) or "no key at all"
+            raise PoisonError(RefusalReason.UNKNOWN_KEY, f"{what} is signed with a key other than {known}")
+        try:
+            key.verify(signature.value, _for(purpose, payload))
+        except InvalidSignature as error:
+            raise PoisonError(RefusalReason.WRONG_SIGNATURE, f"{signature.key_id} did not sign {what} as {purpose}") from error
+
+
+def _for(purpose: str, payload: bytes) -> bytes:
+    """What is signed. No purpose holds a zero byte, so no two of them can meet in the same bytes."""
+    return purpose.encode() + b"\0" + payload
 
 
 def generate_keypair(directory: Path) -> tuple[Path, Path]:
@@ -95,7 +121,7 @@ def read_public(path: Path) -> Ed25519PublicKey:
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise SetupError(f"{path} is no public key in PEM: {error}; `harden` writes one as {VERIFY_KEY_FILE}") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise SetupError(f"{path} holds a {type(key).__name__}; manifests are signed with Ed25519")
+        raise SetupError(f"{path} holds a {type(key).__name__}; policies are signed with Ed25519")
     return key
 
 
@@ -106,7 +132,7 @@ def _read_private(path: Path) -> Ed25519PrivateKey:
         # Not chained: a parser's message might quote the key.
         raise SetupError(f"{path} is not a readable private key in PEM without a passphrase") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise SetupError(f"{path} holds a {type(key).__name__}; manifests are signed with Ed25519")
+        raise SetupError(f"{path} holds a {type(key).__name__}; policies are signed with Ed25519")
     return key
 
 

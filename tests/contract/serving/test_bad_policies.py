@@ -14,7 +14,15 @@ from harden.codec import encode_signed
 from harden.domain import ids
 from harden.domain.completion import Sampling
 from harden.domain.conversation import BlobRef
-from harden.domain.policy import PolicyFile, PolicyManifest, PolicyRef, PolicyRefused, RefusalReason, SignedManifest, Slot
+from harden.domain.policy import (
+    PolicyFile,
+    PolicyManifest,
+    PolicyPublished,
+    PolicyRef,
+    PolicyRefused,
+    RefusalReason,
+    SignedManifest,
+)
 from harden.serving.ports import GenerateRequest
 from harden.store.policies import put_manifest
 from harden.store.signing import Signer, generate_keypair
@@ -118,7 +126,7 @@ def without_signature(publishing: Publishing, manifest: PolicyManifest) -> tuple
 
 def with_changed_payload(publishing: Publishing, manifest: PolicyManifest) -> tuple[PolicyRef, BlobRef]:
     signed = publishing.signer.sign_manifest(manifest)
-    other = publishing.signer.sign_manifest(replace(manifest, version=manifest.version + 1000))
+    other = publishing.signer.sign_manifest(replace(manifest, lineage=replace(manifest.lineage, step=1000)))
     return put_signed(publishing, replace(signed, payload=other.payload))
 
 
@@ -129,23 +137,21 @@ def put_signed(publishing: Publishing, signed: SignedManifest) -> tuple[PolicyRe
 
 def with_an_unknown_key(publishing: Publishing, manifest: PolicyManifest, tmp_path: Path) -> tuple[PolicyRef, BlobRef]:
     signing_key, _ = generate_keypair(tmp_path / "other-keys")
-    blob, policy = put_manifest(publishing.store, Signer(signing_key), manifest)
+    blob, digest = put_manifest(publishing.store, Signer(signing_key), manifest)
+    policy = PolicyRef(SLOT, publishing.version, digest)
     return policy, blob
 
 
 def under_another_digest(publishing: Publishing, manifest: PolicyManifest) -> tuple[PolicyRef, BlobRef]:
-    blob, policy = put_manifest(publishing.store, publishing.signer, manifest)
+    blob, digest = put_manifest(publishing.store, publishing.signer, manifest)
+    policy = PolicyRef(SLOT, publishing.version, digest)
     return replace(policy, digest=ids.digest_of(b"something else")), blob
-
-
-def for_another_slot(publishing: Publishing, manifest: PolicyManifest) -> tuple[PolicyRef, BlobRef]:
-    blob, policy = put_manifest(publishing.store, publishing.signer, replace(manifest, slot=Slot.ATTACKER))
-    return replace(policy, slot=SLOT), blob
 
 
 def with_a_pickle(publishing: Publishing, manifest: PolicyManifest) -> tuple[PolicyRef, BlobRef]:
     pickled = PolicyFile("pytorch_model.bin", publishing.store.put(pickle.dumps({})))
-    blob, policy = put_manifest(publishing.store, publishing.signer, replace(manifest, files=(*manifest.files, pickled)))
+    blob, digest = put_manifest(publishing.store, publishing.signer, replace(manifest, files=(*manifest.files, pickled)))
+    policy = PolicyRef(SLOT, publishing.version, digest)
     return policy, blob
 
 
@@ -153,7 +159,8 @@ def with_a_missing_file(publishing: Publishing, manifest: PolicyManifest) -> tup
     lost = publishing.store.put(b"lost")
     absent = replace(lost, uri=lost.uri.replace(lost.sha256[7:], ids.digest_of(b"absent")[7:]), sha256=ids.digest_of(b"absent"))
     files = (*manifest.files[1:], replace(manifest.files[0], blob=absent))
-    blob, policy = put_manifest(publishing.store, publishing.signer, replace(manifest, files=files))
+    blob, digest = put_manifest(publishing.store, publishing.signer, replace(manifest, files=files))
+    policy = PolicyRef(SLOT, publishing.version, digest)
     return policy, blob
 
 
@@ -161,12 +168,13 @@ def with_another_probe(publishing: Publishing, manifest: PolicyManifest) -> tupl
     first = manifest.probe.prompts[0]
     moved = replace(first, logprobs=tuple(value - 0.01 for value in first.logprobs))
     probe = replace(manifest.probe, prompts=(moved, *manifest.probe.prompts[1:]))
-    blob, policy = put_manifest(publishing.store, publishing.signer, replace(manifest, probe=probe))
+    blob, digest = put_manifest(publishing.store, publishing.signer, replace(manifest, probe=probe))
+    policy = PolicyRef(SLOT, publishing.version, digest)
     return policy, blob
 
 
 def with_garbage_for_a_manifest(publishing: Publishing, manifest: PolicyManifest) -> tuple[PolicyRef, BlobRef]:
-    return PolicyRef(SLOT, manifest.version, ids.digest_of(b"garbage")), publishing.store.put(b"\xff" * 50)
+    return PolicyRef(SLOT, publishing.version, ids.digest_of(b"garbage")), publishing.store.put(b"\xff" * 50)
 
 
 FORGERIES = {
@@ -174,7 +182,6 @@ FORGERIES = {
     without_signature: RefusalReason.MISSING_SIGNATURE,
     with_changed_payload: RefusalReason.WRONG_SIGNATURE,
     under_another_digest: RefusalReason.WRONG_DIGEST,
-    for_another_slot: RefusalReason.WRONG_SLOT,
     with_a_pickle: RefusalReason.NOT_SAFETENSORS,
     with_a_missing_file: RefusalReason.MISSING_BLOB,
     with_another_probe: RefusalReason.PROBE_MISMATCH,
@@ -187,7 +194,7 @@ def test_forged_manifests_are_refused(
     site: Site, models: list[Model], forge: Callable[[Publishing, PolicyManifest], tuple[PolicyRef, BlobRef]], reason: str
 ) -> None:
     def publish() -> PolicyRef:
-        manifest = site.publishing.manifest(SLOT, models[1].directory, models[1].probe)
+        manifest = site.publishing.manifest(models[1].directory, models[1].probe)
         policy, blob = forge(site.publishing, manifest)
         site.publishing.announce(policy, blob)
         return policy
@@ -195,9 +202,32 @@ def test_forged_manifests_are_refused(
     assert_refused(site, models, publish, reason)
 
 
+@pytest.mark.parametrize("is_same_policy", [True, False], ids=["what is served", "another policy"])
+def test_a_publication_that_nobody_signed_is_refused(site: Site, models: list[Model], is_same_policy: bool) -> None:
+    """Also where the policy itself is fine and served already: the word that it is the slot's must be the trainer's."""
+
+    def publish() -> PolicyRef:
+        publishing = site.publishing
+        model = models[0 if is_same_policy else 1]
+        good = site.policies.served(SLOT)
+        assert good is not None
+        manifest = publishing.manifest(model.directory, model.probe)
+        blob, digest = put_manifest(publishing.store, publishing.signer, manifest)
+        if is_same_policy:
+            blob, digest = publishing.manifests[good], good.digest
+        policy = PolicyRef(SLOT, publishing.version, digest)
+        signed_for_another_slot = publishing.signer.sign_publication(
+            PolicyPublished(replace(policy, slot="opponent"), blob, manifest.lineage, "run", "step", 1.0)
+        )
+        publishing.send(replace(signed_for_another_slot, policy=policy))
+        return policy
+
+    assert_refused(site, models, publish, RefusalReason.WRONG_SIGNATURE)
+
+
 def test_a_key_that_nobody_trusts_is_refused(site: Site, models: list[Model], tmp_path: Path) -> None:
     def publish() -> PolicyRef:
-        manifest = site.publishing.manifest(SLOT, models[1].directory, models[1].probe)
+        manifest = site.publishing.manifest(models[1].directory, models[1].probe)
         policy, blob = with_an_unknown_key(site.publishing, manifest, tmp_path)
         site.publishing.announce(policy, blob)
         return policy
@@ -212,14 +242,15 @@ def test_a_file_changed_in_the_store_is_refused(site: Site, models: list[Model],
     change_weight(directory, "lm_head.weight", lambda tensor: tensor.mul_(1.01))
 
     def publish() -> PolicyRef:
-        manifest = site.publishing.manifest(SLOT, directory, models[1].probe)
+        manifest = site.publishing.manifest(directory, models[1].probe)
         (weights,) = [file.blob for file in manifest.files if file.path == WEIGHTS]
         stored = Path(weights.uri.removeprefix("file://"))
         data = bytearray(stored.read_bytes())
         data[-1] ^= 1
         stored.chmod(0o644)
         stored.write_bytes(data)
-        blob, policy = put_manifest(site.publishing.store, site.publishing.signer, manifest)
+        blob, digest = put_manifest(site.publishing.store, site.publishing.signer, manifest)
+        policy = PolicyRef(SLOT, site.publishing.version, digest)
         site.publishing.announce(policy, blob)
         return policy
 

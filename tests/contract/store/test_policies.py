@@ -1,5 +1,6 @@
 """A policy's way through the store: what one side publishes is what the other loads, or a reason why not."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,10 @@ from harden import codec
 from harden.domain import ids
 from harden.domain.conversation import BlobRef
 from harden.domain.errors import PoisonError
-from harden.domain.policy import PolicyFile, PolicyPublished, Slot
+from harden.domain.policy import PolicyFile, PolicyPublished, PolicyRef, Signature, Slot
 from harden.store.object_store import ObjectStore
 from harden.store.policies import fetch_files, fetch_manifest, is_loadable, publish_files, put_manifest
-from harden.store.signing import Signer, Verifier, generate_keypair
+from harden.store.signing import MANIFEST, Signer, Verifier, generate_keypair
 from tests.support.facts import a_blob, a_lineage, a_manifest
 
 FILES = {"model.safetensors": b"weights", "config.json": b"{}", "tokenizer/vocab.txt": b"a b c"}
@@ -28,10 +29,11 @@ def verifier(signer: Signer) -> Verifier:
     return Verifier({signer.key_id: signer.public_key})
 
 
-def publish(store: ObjectStore, signer: Signer, slot: str = Slot.DEFENDER) -> PolicyPublished:
-    manifest = a_manifest(slot, files=publish_files(store, FILES))
-    ref, policy = put_manifest(store, signer, manifest)
-    return PolicyPublished(policy, ref, a_lineage(), "step", 1_700_000_000.0)
+def publish(store: ObjectStore, signer: Signer, weights: bytes = b"weights") -> PolicyPublished:
+    manifest = a_manifest(files=publish_files(store, {**FILES, "model.safetensors": weights}))
+    ref, digest = put_manifest(store, signer, manifest)
+    policy = PolicyRef(Slot.DEFENDER, 7, digest)
+    return signer.sign_publication(PolicyPublished(policy, ref, a_lineage(), "run-0", "step", 1_700_000_000.0))
 
 
 def refusal(store: ObjectStore, verifier: Verifier, published: PolicyPublished) -> str:
@@ -60,19 +62,39 @@ def test_a_policy_is_named_by_what_was_signed(store: ObjectStore, signer: Signer
 def test_an_older_manifest_may_be_published_again(store: ObjectStore, signer: Signer, verifier: Verifier) -> None:
     published = publish(store, signer)
     again = replace(published, policy=replace(published.policy, version=99), reason="rollback")
-    assert fetch_manifest(store, verifier, again).version == 7
+    assert fetch_manifest(store, verifier, signer.sign_publication(again)) == fetch_manifest(store, verifier, published)
 
 
-def test_a_manifest_for_another_slot_is_refused(store: ObjectStore, signer: Signer, verifier: Verifier) -> None:
-    published = publish(store, signer, Slot.ATTACKER)
-    moved = replace(published, policy=replace(published.policy, slot=Slot.DEFENDER))
-    assert refusal(store, verifier, moved) == "wrong_slot"
+@pytest.mark.parametrize("change", [
+    lambda p: replace(p, policy=replace(p.policy, slot="defender_stable")),
+    lambda p: replace(p, policy=replace(p.policy, version=8)),
+    lambda p: replace(p, policy=replace(p.policy, digest=ids.digest_of(b"another"))),
+    lambda p: replace(p, run_id="run-1"),
+    lambda p: replace(p, reason="rollback"),
+    lambda p: replace(p, published_at=p.published_at + 1),
+])  # fmt: skip
+def test_everything_that_a_publication_says_is_signed(
+    store: ObjectStore, signer: Signer, verifier: Verifier, change: Callable[[PolicyPublished], PolicyPublished]
+) -> None:
+    assert refusal(store, verifier, change(publish(store, signer))) == "wrong_signature"
+
+
+def test_an_unsigned_publication_is_refused(store: ObjectStore, signer: Signer, verifier: Verifier) -> None:
+    assert refusal(store, verifier, replace(publish(store, signer), signature=Signature("", b""))) == "missing_signature"
+
+
+def test_a_signature_made_for_a_manifest_never_passes_for_a_publication(
+    store: ObjectStore, signer: Signer, verifier: Verifier
+) -> None:
+    published = publish(store, signer)
+    signature = signer.sign(MANIFEST, codec.encode_publication(published))
+    assert refusal(store, verifier, replace(published, signature=signature)) == "wrong_signature"
 
 
 def test_a_publication_that_names_another_policy_s_manifest_is_refused(
     store: ObjectStore, signer: Signer, verifier: Verifier
 ) -> None:
-    ours, other = publish(store, signer), publish(store, signer, Slot.ATTACKER)
+    ours, other = publish(store, signer), publish(store, signer, b"other weights")
     assert refusal(store, verifier, replace(ours, manifest=other.manifest)) == "wrong_digest"
 
 

@@ -12,7 +12,7 @@ from harden import codec
 from harden.domain import ids
 from harden.domain.errors import PoisonError, SetupError
 from harden.domain.policy import SignedManifest
-from harden.store.signing import Signer, Verifier, generate_keypair
+from harden.store.signing import MANIFEST, PUBLICATION, Signer, Verifier, generate_keypair
 from tests.support.facts import a_digest, a_manifest
 
 
@@ -78,9 +78,14 @@ def test_a_good_manifest_in_another_s_place(verifier: Verifier, signed: SignedMa
 
 def test_what_a_trusted_key_signed_must_still_be_a_manifest(signer: Signer, verifier: Verifier) -> None:
     payload = b"not a manifest"
-    private = serialization.load_pem_private_key(signer.key_file.read_bytes(), password=None)
-    nonsense = SignedManifest(payload, signer.key_id, private.sign(payload))  # type: ignore[call-arg, union-attr]
+    nonsense = SignedManifest(payload, signer.key_id, signer.sign(MANIFEST, payload).value)
     assert refusal(verifier, nonsense) == "unreadable_manifest"
+
+
+@pytest.mark.parametrize("purpose", [PUBLICATION, ""])
+def test_a_signature_made_for_something_else(signer: Signer, verifier: Verifier, signed: SignedManifest, purpose: str) -> None:
+    moved = replace(signed, signature=signer.sign(purpose, signed.payload).value)
+    assert refusal(verifier, moved) == "wrong_signature"
 
 
 def test_without_keys_nobody_is_trusted(signed: SignedManifest, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from harden.cli import seeds
 from harden.cli.main import run
 from harden.config import KafkaSettings
 from harden.domain import ids
-from harden.domain.policy import PolicyPublished, PolicyServed, Slot
+from harden.domain.policy import PolicyPublished, PolicyRef, PolicyServed, Slot
 from harden.local.kafka import LocalKafka
 from harden.local.rundir import LocalRun
 from harden.store.object_store import ObjectStore
@@ -47,8 +47,10 @@ def fill(bootstrap_servers: str, local: LocalRun) -> None:
     generate_keypair(local.signing_key.parent)
     store = ObjectStore(str(local.store))
     files = publish_files(store, {"model.safetensors": b"weights", "config.json": b"{}"})
-    manifest, policy = put_manifest(store, Signer(local.signing_key), a_manifest(Slot.DEFENDER, files))
-    published = PolicyPublished(policy, manifest, a_lineage(), "start", 1_700_000_000.0)
+    signer = Signer(local.signing_key)
+    manifest, digest = put_manifest(store, signer, a_manifest(files))
+    policy = PolicyRef(Slot.DEFENDER, 7, digest)
+    published = signer.sign_publication(PolicyPublished(policy, manifest, a_lineage(), "run-0", "start", 1_700_000_000.0))
     served = PolicyServed(policy, "triton-0", 1_700_000_001.0, 41.5, 1e-6)
     bout = codec.to_message(BOUTS, an_event(WAITING))
     messages = [

@@ -25,6 +25,7 @@ from harden.domain.policy import (
     PolicyServed,
     Probe,
     ProbePrompt,
+    Signature,
 )
 from harden.domain.response import Response, SampledBout
 from harden.domain.seed import Seed, SeedLabel
@@ -51,6 +52,7 @@ MESSAGES = st.builds(Message, st.sampled_from(Speaker), st.lists(PARTS, min_size
 CONVERSATIONS = st.builds(Conversation, st.lists(MESSAGES, min_size=1, max_size=3).map(tuple))
 POLICIES = st.builds(PolicyRef, SLOTS, UINT64, DIGESTS)
 SAMPLINGS = st.builds(Sampling, st.integers(1, 131_072), AMOUNTS)
+SIGNATURES = st.builds(Signature, NAME, st.binary(max_size=64))
 STATS = st.builds(SamplingStats, UINT32, UINT32, TIMES, TIMES)
 SEEDS = st.builds(Seed, IDS, st.sampled_from(SeedLabel), NAME, CONVERSATIONS, st.none() | TEXT, TEXT)
 COMPLETIONS = st.builds(
@@ -166,7 +168,7 @@ FACTS = st.one_of(
     SAMPLED,
     JUDGED,
     JUDGED.filter(lambda judged: judged.has_turns_left).map(ContinuedBout),
-    st.builds(PolicyPublished, POLICIES, BLOBS, LINEAGES, REASON, TIMES),
+    st.builds(PolicyPublished, POLICIES, BLOBS, LINEAGES, NAME, REASON, TIMES, SIGNATURES),
     st.builds(PolicyRetired, POLICIES, REASON),
     st.builds(PolicyServed, POLICIES, NAME, TIMES, AMOUNTS, AMOUNTS),
     st.builds(PolicyRefused, POLICIES, NAME, REASON, TEXT, st.none() | POLICIES, TIMES),
@@ -180,8 +182,6 @@ PROBES = st.builds(
 )
 MANIFESTS = st.builds(
     PolicyManifest,
-    SLOTS,
-    UINT64,
     st.lists(st.builds(PolicyFile, NAME.map("weights/a{}.safetensors".format), BLOBS), min_size=1, max_size=3).map(tuple),
     st.builds(Probe, st.lists(PROBES, min_size=1, max_size=2).map(tuple), st.floats(1e-9, 1)),
     LINEAGES,

@@ -14,7 +14,7 @@ NOT_SAMPLED = "not_sampled"  # no policy wrote it, so nothing of it can be learn
 TRUNCATED = "truncated"
 ADMITTED = "admitted"
 
-# Updates made since the policy of a digest was published; None for a policy that this run never published.
+# Digest of a policy -> updates made since it was published; None for one that this run never published.
 LagOf = Callable[[str], int | None]
 
 

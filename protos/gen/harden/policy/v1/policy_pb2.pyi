@@ -60,18 +60,14 @@ class Probe(_message.Message):
     def __init__(self, prompts: _Optional[_Iterable[_Union[ProbePrompt, _Mapping]]] = ..., tolerance: _Optional[float] = ...) -> None: ...
 
 class PolicyManifest(_message.Message):
-    __slots__ = ("slot", "version", "files", "probe", "lineage")
-    SLOT_FIELD_NUMBER: _ClassVar[int]
-    VERSION_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("files", "probe", "lineage")
     FILES_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
     LINEAGE_FIELD_NUMBER: _ClassVar[int]
-    slot: str
-    version: int
     files: _containers.RepeatedCompositeFieldContainer[PolicyFile]
     probe: Probe
     lineage: Lineage
-    def __init__(self, slot: _Optional[str] = ..., version: _Optional[int] = ..., files: _Optional[_Iterable[_Union[PolicyFile, _Mapping]]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ...) -> None: ...
+    def __init__(self, files: _Optional[_Iterable[_Union[PolicyFile, _Mapping]]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ...) -> None: ...
 
 class SignedManifest(_message.Message):
     __slots__ = ("payload", "key_id", "signature")
@@ -83,21 +79,45 @@ class SignedManifest(_message.Message):
     signature: bytes
     def __init__(self, payload: _Optional[bytes] = ..., key_id: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
+class Publication(_message.Message):
+    __slots__ = ("policy", "run_id", "reason", "published_at")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    policy: PolicyRef
+    run_id: str
+    reason: str
+    published_at: float
+    def __init__(self, policy: _Optional[_Union[PolicyRef, _Mapping]] = ..., run_id: _Optional[str] = ..., reason: _Optional[str] = ..., published_at: _Optional[float] = ...) -> None: ...
+
+class Signature(_message.Message):
+    __slots__ = ("key_id", "value")
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    key_id: str
+    value: bytes
+    def __init__(self, key_id: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+
 class PolicyPublished(_message.Message):
-    __slots__ = ("meta", "policy", "manifest", "lineage", "reason", "published_at")
+    __slots__ = ("meta", "policy", "manifest", "lineage", "reason", "published_at", "run_id", "signature")
     META_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
     LINEAGE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     meta: _meta_pb2.EventMeta
     policy: PolicyRef
     manifest: _conversation_pb2.BlobRef
     lineage: Lineage
     reason: str
     published_at: float
-    def __init__(self, meta: _Optional[_Union[_meta_pb2.EventMeta, _Mapping]] = ..., policy: _Optional[_Union[PolicyRef, _Mapping]] = ..., manifest: _Optional[_Union[_conversation_pb2.BlobRef, _Mapping]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., reason: _Optional[str] = ..., published_at: _Optional[float] = ...) -> None: ...
+    run_id: str
+    signature: Signature
+    def __init__(self, meta: _Optional[_Union[_meta_pb2.EventMeta, _Mapping]] = ..., policy: _Optional[_Union[PolicyRef, _Mapping]] = ..., manifest: _Optional[_Union[_conversation_pb2.BlobRef, _Mapping]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., reason: _Optional[str] = ..., published_at: _Optional[float] = ..., run_id: _Optional[str] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ...) -> None: ...
 
 class PolicyRetired(_message.Message):
     __slots__ = ("meta", "policy", "reason")
