@@ -12,13 +12,12 @@ from harden.domain.game import AnchorSource
 from harden.domain.policy import Lineage, PolicyRef, Probe, ProbePrompt
 from harden.domain.seed import Seed
 from harden.serving.ports import Prompt
+from harden.serving.probe import tolerance_of
 from harden.trainer.learner.learner import Learner
 from harden.trainer.learner.report import StepReport
 from harden.trainer.objectives.ports import Term
 from harden.trainer.publisher import WEIGHTS_FILE, Published, Publisher
 
-# Absolute log-prob difference between two correct implementations in float32 on these models; measured below 1e-4.
-PROBE_TOLERANCE = 2e-3
 NUM_PROBES = 6
 
 
@@ -107,7 +106,7 @@ class Player:
                 ProbePrompt(prompt.conversation, tuple(ids), tuple(lps))
                 for prompt, ids, lps in zip(prompts, tokens, logprobs, strict=True)
             ),
-            PROBE_TOLERANCE,
+            tolerance_of(str(self.learner.model.dtype).removeprefix("torch.")),
         )
 
     def _now_current(self, published: Published) -> None:

@@ -8,14 +8,30 @@ from harden.domain.errors import PoisonError
 from harden.domain.policy import Probe, ProbePrompt, RefusalReason
 from harden.serving.ports import Engine, GenerateRequest, Prompt
 
-# float32 on another machine or with another batch shape moves a log-prob by about 1e-5.
-TOLERANCE = 1e-3
+# Largest absolute difference of a token's log-prob, in nats, between two correct implementations, by number format.
+_TOLERANCES = {"float32": 2e-3, "bfloat16": 0.25}
 NUM_TOKENS = 8
 RANDOM_SEED = 0
 
 
+def tolerance_of(number_format: str) -> float:
+    """How far log-probs may differ between two correct implementations, in nats. ValueError for an unmeasured format.
+
+    Measured: prompts scored alone, padded together, with PyTorch's fused attention and with the plain one.
+
+    float32    5.7e-6 on six tiny Llamas (two layers of 64, 12 prompts of 8 tokens each); below 1e-4 on the arena's models
+               between Triton and the trainer. 2e-3 leaves room for other machines and deeper models.
+    bfloat16   0.068 to 0.093 on the same six: 8 bits of mantissa in logits of size 8 are steps of 0.03, and every layer
+               adds its own. 0.25 is 2.7 times the largest; wrong weights are off by whole nats.
+    """
+    if number_format not in _TOLERANCES:
+        known = ", ".join(_TOLERANCES)
+        raise ValueError(f"no probe tolerance was measured for {number_format}, only for {known}")
+    return _TOLERANCES[number_format]
+
+
 def make_probe(
-    engine: Engine, prompts: Sequence[Prompt], *, num_tokens: int = NUM_TOKENS, tolerance: float = TOLERANCE
+    engine: Engine, prompts: Sequence[Prompt], *, num_tokens: int = NUM_TOKENS, number_format: str = "float32"
 ) -> Probe:
     """A probe over text prompts with continuations drawn from the engine itself."""
     if any(prompt.images for prompt in prompts):
@@ -28,7 +44,7 @@ def make_probe(
             ProbePrompt(prompt.conversation, ids, tuple(values))
             for prompt, ids, values in zip(prompts, token_ids, logprobs, strict=True)
         ),
-        tolerance,
+        tolerance_of(number_format),
     )
 
 
