@@ -13,9 +13,10 @@ Job = Callable[[], None]
 
 # Seconds. Below this a second thread would cost more than it gains: handing over the interpreter takes about as long.
 QUICK_S = 0.002
-# Jobs are quick while fewer of them take longer than that. A quick job does now and then, because another thread had the
-# interpreter: with five milliseconds to a turn, one in twenty.
-MAX_SLOW_SHARE = 0.2
+# Shares of jobs that take longer than that, at which jobs begin and cease to count as quick. A quick job is late now and
+# then, because another thread had the interpreter (five milliseconds to a turn, so one in twenty) or another process the
+# core: between the two shares nothing changes.
+QUICK_BELOW, SLOW_ABOVE = 0.2, 0.5
 # Weight of the newest job in that share.
 NEWEST_WEIGHT = 0.05
 # Seconds after which a job that others wait behind gets no more time alone.
@@ -38,11 +39,8 @@ class Pool:
         self._is_closed = False
         # Until something was measured, all jobs count as slow.
         self._slow_share = 1.0
-
-    @property
-    def is_quick(self) -> bool:
-        """Whether jobs take so little time that one thread does them all."""
-        return self._slow_share < MAX_SLOW_SHARE
+        # Whether jobs take so little time that one thread does them all.
+        self.is_quick = False
 
     @property
     def has_waiting(self) -> bool:
@@ -101,3 +99,4 @@ class Pool:
                 return
             is_slow = time.monotonic() - began > QUICK_S
             self._slow_share += NEWEST_WEIGHT * (is_slow - self._slow_share)
+            self.is_quick = self._slow_share < (SLOW_ABOVE if self.is_quick else QUICK_BELOW)

@@ -47,16 +47,6 @@ def test_attacked_categories_are_those_that_the_attacker_is_measured_on() -> Non
     assert "harmful" in categories_of(an_experiment(), attacked(world))
 
 
-def test_the_side_run_attacks_what_the_world_attacks_where_the_experiment_says_nothing() -> None:
-    mix = an_experiment().arm_mix(["forbidden", "secret"])
-    assert [(share.category, share.attacks, share.share) for share in mix] == [
-        ("forbidden", "direct", 0.15),
-        ("secret", "direct", 0.15),
-        ("forbidden", "transform", 0.85),
-        ("secret", "transform", 0.85),
-    ]
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(["."], "not empty"), (["new", "--model", "seed_defender"], "--base"), (["new", "--model", "huge"], "invalid choice")],
