@@ -197,17 +197,22 @@ class Learner:
 
     def _rows(self, groups: Sequence[SampleGroup], moves: Sequence[bool]) -> list[Row]:
         """Of the samples that move. Samples of a prompt share its rows as far as their temperatures allow."""
-        rows: list[Row] = []
+        wanted: list[tuple[Prompt, float, list[tuple[int, Sample]]]] = []
         first = 0
-        for group, prompt in zip(groups, self._reader.encode([group.prompt for group in groups]), strict=True):
+        for group in groups:
             by_temperature: dict[float, list[tuple[int, Sample]]] = {}
             for number, sample in enumerate(group.samples, first):
                 if sample.token_ids and moves[number]:
                     by_temperature.setdefault(sample.temperature, []).append((number, sample))
-            for temperature, chosen in by_temperature.items():
-                rows.extend(self._rows_of(prompt, chosen, temperature))
+            wanted += [(group.prompt, temperature, chosen) for temperature, chosen in by_temperature.items()]
             first += len(group.samples)
-        return rows
+        # Only prompts of something that moves: an image takes longer to read than its answers.
+        found = self._reader.encode([prompt for prompt, _, _ in wanted])
+        return [
+            row
+            for prompt, (_, temperature, chosen) in zip(found, wanted, strict=True)
+            for row in self._rows_of(prompt, chosen, temperature)
+        ]
 
     def _rows_of(self, prompt: EncodedPrompt, chosen: Sequence[tuple[int, Sample]], temperature: float) -> list[Row]:
         numbers, answers = [number for number, _ in chosen], [sample.token_ids for _, sample in chosen]
