@@ -16,9 +16,9 @@ from harden.trainer.objectives.grpo import (
     GRPOSettings,
     advantages_of,
     importance_weights,
+    kl_values,
     shares,
 )
-from harden.trainer.objectives.kl import kl_values
 from harden.trainer.objectives.ports import Figures, Sample, SampleGroup, View
 from tests.support.tiny_models import a_prompt
 

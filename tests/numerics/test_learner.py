@@ -190,6 +190,13 @@ def test_equal_rewards_move_nothing(text_model: Path, tmp_path: Path) -> None:
     assert state_of(learner, tmp_path, "after").read_bytes() == before.read_bytes()
 
 
+def test_a_step_without_samples_moves_nothing(text_model: Path) -> None:
+    learner = Learner(text_model, LearnerSettings(), seed=0)
+    for terms in ([], [twins.grpo([], kl_beta=0.1)]):
+        report = learner.step(terms)
+        assert (report.moved, report.skipped, report.num_samples) == (False, "", 0)
+
+
 def test_one_player_learns_and_the_other_stays_as_it_was(text_model: Path, image_model: Path) -> None:
     attacker = Learner(text_model, LearnerSettings(), seed=0)
     defender = Learner(image_model, LearnerSettings(), seed=0)

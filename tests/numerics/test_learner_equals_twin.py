@@ -88,6 +88,7 @@ def test_splitting_into_passes_changes_nothing(text_model: Path, max_tokens: int
     for key, figures in one.terms.items():
         assert figures == pytest.approx(other.terms[key], rel=1e-5), key
     assert {"kl", "is_mean", "is_ess", "is_max", "entropy", "engine_kl_k3"} <= one.terms["grpo"].keys()
+    assert "entropy" not in one.terms["supervised"], "what was given was not drawn"
 
 
 def test_layouts_give_the_same_gradient(text_model: Path) -> None:

@@ -52,6 +52,7 @@ class PreparedTerm:
     constants: Constants
     num_samples: int
     num_tokens: int  # answer tokens of all samples
+    is_drawn: bool  # whether an engine drew any of the samples
     parts: Sequence[Part]
 
 

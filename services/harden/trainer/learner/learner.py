@@ -193,21 +193,35 @@ class Learner:
         ]
         if objective.needs.reference and parts:
             self._reference.ensure()
-        return PreparedTerm(term, groups, constants, len(samples), sum(len(sample.token_ids) for sample in samples), parts)
+        return PreparedTerm(
+            term,
+            groups,
+            constants,
+            num_samples=len(samples),
+            num_tokens=sum(len(sample.token_ids) for sample in samples),
+            # What was given says nothing of how sure the policy is of what it says itself.
+            is_drawn=any(not sample.is_given for sample in samples),
+            parts=parts,
+        )
 
     def _rows(self, groups: Sequence[SampleGroup], moves: Sequence[bool]) -> list[Row]:
         """Of the samples that move. Samples of a prompt share its rows as far as their temperatures allow."""
-        rows: list[Row] = []
+        wanted: list[tuple[Prompt, float, list[tuple[int, Sample]]]] = []
         first = 0
-        for group, prompt in zip(groups, self._reader.encode([group.prompt for group in groups]), strict=True):
+        for group in groups:
             by_temperature: dict[float, list[tuple[int, Sample]]] = {}
             for number, sample in enumerate(group.samples, first):
                 if sample.token_ids and moves[number]:
                     by_temperature.setdefault(sample.temperature, []).append((number, sample))
-            for temperature, chosen in by_temperature.items():
-                rows.extend(self._rows_of(prompt, chosen, temperature))
+            wanted += [(group.prompt, temperature, chosen) for temperature, chosen in by_temperature.items()]
             first += len(group.samples)
-        return rows
+        # Only prompts of something that moves: an image takes longer to read than its answers.
+        found = self._reader.encode([prompt for prompt, _, _ in wanted])
+        return [
+            row
+            for prompt, (_, temperature, chosen) in zip(found, wanted, strict=True)
+            for row in self._rows_of(prompt, chosen, temperature)
+        ]
 
     def _rows_of(self, prompt: EncodedPrompt, chosen: Sequence[tuple[int, Sample]], temperature: float) -> list[Row]:
         numbers, answers = [number for number, _ in chosen], [sample.token_ids for _, sample in chosen]
@@ -267,9 +281,9 @@ class Learner:
 
     def _score(self, part: Part, one: PreparedTerm, sums: _TermSums) -> Tensor:
         """Log-probs [X] of the part under the policy; fills in what else is known of it the first time."""
-        predictions = self._scorer.score(part.batch, entropy=True)
-        assert predictions.entropy_N is not None
-        sums.figures.add(_entropy(predictions.entropy_N[: part.num_tokens]))
+        predictions = self._scorer.score(part.batch, entropy=one.is_drawn)
+        if predictions.entropy_N is not None:
+            sums.figures.mean("entropy", predictions.entropy_N[: part.num_tokens])
         answer_N = predictions.logprobs_N[: part.num_tokens]
         if part.proximal_N is None:
             # All passes of the first epoch come before its update: this is the policy at the start of the step.
@@ -283,12 +297,6 @@ class Learner:
         new = tuple(note for note in said if note not in self._noted)
         self._noted.update(new)
         return new
-
-
-def _entropy(entropy_N: Tensor) -> Figures:
-    figures = Figures()
-    figures.mean("entropy", entropy_N)
-    return figures
 
 
 def _figures(one: PreparedTerm, sums: _TermSums) -> dict[str, float]:

@@ -17,6 +17,10 @@ Equations:
     PPO (behaviour)  the same with w = 1 and r = exp(theta - behav)
     KL               in the loss  L + beta * sum s * k      in the reward  A - beta * k, detached
     unbiased KL      in the loss  L + beta * sum s * exp(theta - behav) * k
+    estimators       with l = theta - ref:  k1 = l,  k2 = l^2 / 2,  k3 = exp(-l) - 1 + l
+
+k1 and k3 have the KL as their mean; differentiated on the policy's own samples, k1 gives mean zero, k2 the gradient of the
+reverse KL, k3 that of the forward KL (Schulman, "Approximating KL divergence").
 """
 
 import math
@@ -29,10 +33,10 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from harden.config import Section
-from harden.trainer.objectives.kl import kl_values
 from harden.trainer.objectives.ports import Constants, Figures, Needs, Objective, SampleGroup, View, samples_of
 
 Baseline = Literal["standard", "dr_grpo", "rloo"]
+Estimator = Literal["k1", "k2", "k3"]
 # Keeps groups that differ by rounding only from exploding.
 STD_FLOOR = 1e-4
 
@@ -62,7 +66,7 @@ class GRPOSettings(Section):
     """C of the importance weight."""
     kl_beta: float = Field(default=0.0, ge=0)
     """Weight of the KL to the first policy. 0 keeps no reference and skips its pass."""
-    kl_estimator: Literal["k1", "k2", "k3"] = "k3"
+    kl_estimator: Estimator = "k3"
     """k3 pulls along the forward KL, k2 along the reverse; k1 in the reward does what k2 in the loss does."""
     kl_in: Literal["loss", "reward"] = "loss"
     """Whether the KL is differentiated or subtracted from the advantage."""
@@ -135,6 +139,19 @@ def importance_weights(prox_N: Tensor, behav_N: Tensor, settings: GRPOSettings) 
         return weight_N.clamp(max=settings.importance_cap)
     inside_N = (weight_N <= settings.importance_cap) & (weight_N >= 1 / settings.importance_cap)
     return weight_N * inside_N
+
+
+def kl_values(theta_N: Tensor, ref_N: Tensor, estimator: Estimator) -> Tensor:
+    """k1, k2 or k3 of each token."""
+    l_N = theta_N - ref_N
+    match estimator:
+        case "k1":
+            return l_N
+        case "k2":
+            return l_N.square() / 2
+        case "k3":
+            return torch.expm1(-l_N) + l_N
+    raise ValueError(f"unknown KL estimator {estimator!r}; known: k1, k2, k3")
 
 
 @dataclass(frozen=True, kw_only=True)

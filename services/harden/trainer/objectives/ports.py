@@ -144,7 +144,9 @@ class Figures:
 
     @torch.no_grad()
     def mean(self, name: str, values: Tensor) -> None:
-        self._means[name] = torch.stack([values.sum().double(), values.new_tensor(values.numel(), dtype=torch.float64)])
+        """Called again, the mean of all values."""
+        totals = torch.stack([values.sum().double(), values.new_tensor(values.numel(), dtype=torch.float64)])
+        self._means[name] = self._means[name] + totals if name in self._means else totals
 
     @torch.no_grad()
     def largest(self, name: str, values: Tensor) -> None:
