@@ -40,9 +40,10 @@ from harden.trainer.objectives.ports import Sample, SampleGroup, Term
 
 NAME = "grpo_step_vs_trl"
 GOAL = 5.0
-# Nothing of an attack is shared but its prompt, which is short, so what is left is the engine's lead over generate() (2.2 with
-# attacks, see generate_vs_hf), no padding, and fewer passes: about three together.
-ATTACKER_GOAL = 3.0
+# Two attacks share a short prompt and hardly anything else. Two thirds of our step are then the learner's matrix products, the
+# same that TRL computes, less its padding: were everything else free, the ratio would be 3.5. With the engine, 2.2 generate()s
+# fast (generate_vs_hf), 2 is what can be asked of the lower end.
+ATTACKER_GOAL = 2.0
 BETA = 0.02
 # So small that both still answer alike at the end, and every step of either is the same work.
 LEARNING_RATE = 1e-6

@@ -44,7 +44,7 @@ class LearnerSettings(Section):
     layout: Literal["auto", "tree", "rows"] = "auto"
     """`tree` computes a prompt and equal beginnings of its samples once; `rows` gives each distinct sample a padded row.
     `auto` takes the tree where a check at the start finds both to agree."""
-    max_tokens_per_pass: int = Field(default=2048, ge=16)
+    max_tokens_per_pass: int = Field(default=1024, ge=16)
     """Padded tokens in one forward and backward pass; changes no result. Small ones stay in a CPU's cache, a GPU wants more."""
     max_logits: int = Field(default=2**24, ge=1)
     """Logits in memory at a time; changes no result. Beyond it, log-probs are computed in chunks of positions and once more
