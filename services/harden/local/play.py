@@ -34,6 +34,8 @@ class Plan:
     replicas: Mapping[str, int]
     install_s: float
     command: str
+    # Goes on with what the run's directory holds, instead of beginning anew there.
+    resume: bool = False
 
 
 class Ring(Protocol):
@@ -72,7 +74,7 @@ class Stopwatch:
 def play(plan: Plan, display: Display, start_ring: StartRing, interrupts: Interrupts) -> Report:
     """The report of the run. Raises SetupError and Interrupted after everything is stopped and the run's files say why."""
     watch = Stopwatch()
-    with plan.run.claimed():
+    with plan.run.claimed(resume=plan.resume):
         plan.run.write_text("experiment.yaml", experiments.dump(plan.experiment))
         account = _Account(plan, watch)
         try:

@@ -1,0 +1,30 @@
+"""Continuous: rounds without end, for a game that is fed by production traffic."""
+
+from collections.abc import Iterator
+from itertools import count, islice
+
+from harden.trainer.core.history import History
+from harden.trainer.core.lengths import Lengths
+from harden.trainer.schedules.alternate import a_round, opening
+from harden.trainer.schedules.ports import refuse_unfit
+from harden.trainer.tasks.ports import Task
+
+
+class Continuous:
+    """Schedule. The number of rounds, the side run and the cross-play of the experiment mean nothing to it."""
+
+    def __init__(self, lengths: Lengths) -> None:
+        self._lengths = lengths
+
+    def next(self, history: History) -> Task:
+        tasks = list(islice(self._tasks(), len(history) + 1))
+        refuse_unfit(history, [task.key for task in tasks])
+        return tasks[-1]
+
+    def progress(self, history: History) -> None:
+        return None
+
+    def _tasks(self) -> Iterator[Task]:
+        yield from opening()
+        for round_ in count(1):
+            yield from a_round(round_, self._lengths, in_full=False)
