@@ -20,8 +20,8 @@ from harden.domain.errors import FencedError, PoisonError
 from harden.domain.events import DeadLetter
 from harden.local.kafka import LocalKafka
 from harden.topics import ATTACKS, BOUTS, POLICIES, RESPONSES, VERDICTS, Topic
-from harden.trainer.tasks.evaluate import Evaluate
-from harden.trainer.tasks.learn import Learn
+from harden.trainer.game.tasks.evaluate import Evaluate
+from harden.trainer.game.tasks.learn import Learn
 from tests.support.loop import Loop, a_loop
 
 WORK = (BOUTS, ATTACKS, RESPONSES, VERDICTS)

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harden.trainer.rundir import Progress
+from harden.trainer.game.rundir import Progress
 
 # Elsewhere than on a terminal a line for every change would bury the log it lands in.
 PLAIN_EVERY_S = 5.0

@@ -31,22 +31,22 @@ from harden.store.ports import BlobStore
 from harden.store.signing import Signer
 from harden.trainer import experiment as experiments
 from harden.trainer.algorithms.ports import Algorithm, Equipment
-from harden.trainer.checkpoint import Checkpoints
 from harden.trainer.config import TrainerConfig, TrainerSettings
-from harden.trainer.context import SIDE_RUN, GameContext, Material
 from harden.trainer.core.replay import ReplayPool
 from harden.trainer.experiment import AlgorithmChoice, Experiment
-from harden.trainer.game import Game
+from harden.trainer.game.checkpoint import Checkpoints
+from harden.trainer.game.context import SIDE_RUN, GameContext, Material
+from harden.trainer.game.observing import Observer
+from harden.trainer.game.player import Player, probe_examples
+from harden.trainer.game.records import Records
+from harden.trainer.game.rundir import RunDir
+from harden.trainer.game.seeding import read_seeds
+from harden.trainer.game.state import Game
+from harden.trainer.game.trainer import Trainer
 from harden.trainer.inbox import Inbox, Stopped
 from harden.trainer.learner.learner import Learner
-from harden.trainer.observing import Observer
-from harden.trainer.player import Player, probe_examples
 from harden.trainer.publisher import Publisher
-from harden.trainer.records import Records
 from harden.trainer.ring import SERVICE, Ring
-from harden.trainer.rundir import RunDir
-from harden.trainer.seeding import read_seeds
-from harden.trainer.trainer import Trainer
 from harden.worlds import registry
 
 

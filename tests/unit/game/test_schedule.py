@@ -7,15 +7,15 @@ from harden.domain.bout import Role
 from harden.domain.errors import SetupError
 from harden.trainer.core.history import Finished
 from harden.trainer.core.lengths import Lengths
-from harden.trainer.schedules.alternate import Alternate
-from harden.trainer.schedules.continuous import Continuous
-from harden.trainer.schedules.ports import Schedule, steps_ahead
-from harden.trainer.tasks.cross_play import CrossPlay
-from harden.trainer.tasks.learn import Learn
-from harden.trainer.tasks.measure import MeasureAttacker
-from harden.trainer.tasks.ports import Task
-from harden.trainer.tasks.publish import Publish
-from harden.trainer.tasks.side_run import EndSideRun
+from harden.trainer.game.schedules.alternate import Alternate
+from harden.trainer.game.schedules.continuous import Continuous
+from harden.trainer.game.schedules.ports import Schedule, steps_ahead
+from harden.trainer.game.tasks.cross_play import CrossPlay
+from harden.trainer.game.tasks.learn import Learn
+from harden.trainer.game.tasks.measure import MeasureAttacker
+from harden.trainer.game.tasks.ports import Task
+from harden.trainer.game.tasks.publish import Publish
+from harden.trainer.game.tasks.side_run import EndSideRun
 
 SHORT = Lengths(rounds=2, defender_steps=3, attacker_steps=2, publish_every=2)
 LONG = Lengths(rounds=3, defender_steps=4, attacker_steps=4, publish_every=1, side_run_steps=3, cross_play=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from harden.domain.bout import RecordedAttack
 from harden.domain.seed import Seed
-from harden.trainer.context import GameContext
 from harden.trainer.core import plan, results
 from harden.trainer.core.history import About, Outcome
+from harden.trainer.game.context import GameContext
 
 BEFORE, AFTER = "before", "after"
 # Attacks of each round that are kept for the cross-play matrix.

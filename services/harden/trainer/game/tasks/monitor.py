@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from harden.domain.bout import Role
-from harden.trainer.context import GameContext
 from harden.trainer.core import monitor
 from harden.trainer.core.history import About, History, Outcome
-from harden.trainer.tasks.evaluate import Evaluate
+from harden.trainer.game.context import GameContext
+from harden.trainer.game.tasks.evaluate import Evaluate
 
 
 @dataclass(frozen=True, slots=True)

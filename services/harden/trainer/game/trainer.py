@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from harden.trainer.checkpoint import Checkpoints
-from harden.trainer.context import GameContext
 from harden.trainer.core.history import Finished
-from harden.trainer.schedules.ports import Schedule, steps_ahead
-from harden.trainer.tasks import learn
-from harden.trainer.tasks.learn import Learn
-from harden.trainer.tasks.ports import Task
+from harden.trainer.game.checkpoint import Checkpoints
+from harden.trainer.game.context import GameContext
+from harden.trainer.game.schedules.ports import Schedule, steps_ahead
+from harden.trainer.game.tasks import learn
+from harden.trainer.game.tasks.learn import Learn
+from harden.trainer.game.tasks.ports import Task
 
 
 class Trainer:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from harden.domain.bout import RecordedAttack, Role
 from harden.domain.game import EvaluationCase, Suite
 from harden.domain.seed import Seed
-from harden.trainer.context import GameContext
 from harden.trainer.core import results
 from harden.trainer.core.history import About, Outcome
+from harden.trainer.game.context import GameContext
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from harden.statistics import Rate
 from harden.trainer.algorithms.ports import StepTerms
 from harden.trainer.core.history import About
 from harden.trainer.core.results import Measured, harmful_share
-from harden.trainer.game import Game
+from harden.trainer.game.rundir import Progress, RunDir
+from harden.trainer.game.state import Game
 from harden.trainer.learner.report import StepReport
 from harden.trainer.publisher import Published
-from harden.trainer.rundir import Progress, RunDir
 
 log = structlog.get_logger()
 

@@ -15,10 +15,10 @@ from harden.trainer.algorithms.ports import Algorithm
 from harden.trainer.core import plan, results
 from harden.trainer.core.plan import BatchKey
 from harden.trainer.experiment import Experiment
-from harden.trainer.game import Game
+from harden.trainer.game.observing import Observer
+from harden.trainer.game.player import Player
+from harden.trainer.game.state import Game
 from harden.trainer.inbox import Inbox
-from harden.trainer.observing import Observer
-from harden.trainer.player import Player
 from harden.trainer.publisher import Published, Publisher
 from harden.trainer.ring import Ring
 

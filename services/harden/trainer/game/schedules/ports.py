@@ -5,9 +5,9 @@ from typing import Protocol
 from harden.domain.errors import SetupError
 from harden.trainer.core.history import Finished, History
 from harden.trainer.core.lengths import Lengths
-from harden.trainer.tasks.learn import Learn
-from harden.trainer.tasks.ports import Task
-from harden.trainer.tasks.publish import IN_PHASE, Publish
+from harden.trainer.game.tasks.learn import Learn
+from harden.trainer.game.tasks.ports import Task
+from harden.trainer.game.tasks.publish import IN_PHASE, Publish
 
 
 class Schedule(Protocol):

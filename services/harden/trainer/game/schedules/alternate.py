@@ -8,18 +8,18 @@ end:   measure what the last attacker can do, the monitor's side run, cross-play
 from collections.abc import Iterator
 
 from harden.domain.bout import Role
-from harden.trainer.context import SIDE_RUN
 from harden.trainer.core.history import History
 from harden.trainer.core.lengths import Lengths
-from harden.trainer.schedules.ports import refuse_unfit
-from harden.trainer.tasks.cross_play import CrossPlay
-from harden.trainer.tasks.evaluate import Evaluate
-from harden.trainer.tasks.learn import Learn
-from harden.trainer.tasks.measure import AFTER, BEFORE, MeasureAttacker
-from harden.trainer.tasks.monitor import Monitor
-from harden.trainer.tasks.ports import Task
-from harden.trainer.tasks.publish import IN_PHASE, PHASE_END, START, Publish
-from harden.trainer.tasks.side_run import EndSideRun, StartSideRun
+from harden.trainer.game.context import SIDE_RUN
+from harden.trainer.game.schedules.ports import refuse_unfit
+from harden.trainer.game.tasks.cross_play import CrossPlay
+from harden.trainer.game.tasks.evaluate import Evaluate
+from harden.trainer.game.tasks.learn import Learn
+from harden.trainer.game.tasks.measure import AFTER, BEFORE, MeasureAttacker
+from harden.trainer.game.tasks.monitor import Monitor
+from harden.trainer.game.tasks.ports import Task
+from harden.trainer.game.tasks.publish import IN_PHASE, PHASE_END, START, Publish
+from harden.trainer.game.tasks.side_run import EndSideRun, StartSideRun
 
 
 class Alternate:

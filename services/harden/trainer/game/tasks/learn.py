@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from harden.domain.bout import Role
 from harden.trainer.algorithms.ports import BoutRequest, StepContext
-from harden.trainer.context import GameContext
 from harden.trainer.core import results
 from harden.trainer.core.history import About, Outcome
 from harden.trainer.core.ledger import End
+from harden.trainer.game.context import GameContext
 
 ATTACKER_STEP_COST = 2.5
 

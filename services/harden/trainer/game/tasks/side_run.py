@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from harden.domain.bout import Role
-from harden.trainer.context import SIDE_RUN, GameContext
 from harden.trainer.core import monitor
 from harden.trainer.core.history import About, Outcome
+from harden.trainer.game.context import SIDE_RUN, GameContext
 
 _MESSAGE = "training without benign prompts, for the monitor to catch"
 

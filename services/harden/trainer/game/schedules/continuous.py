@@ -5,9 +5,9 @@ from itertools import count, islice
 
 from harden.trainer.core.history import History
 from harden.trainer.core.lengths import Lengths
-from harden.trainer.schedules.alternate import a_round, opening
-from harden.trainer.schedules.ports import refuse_unfit
-from harden.trainer.tasks.ports import Task
+from harden.trainer.game.schedules.alternate import a_round, opening
+from harden.trainer.game.schedules.ports import refuse_unfit
+from harden.trainer.game.tasks.ports import Task
 
 
 class Continuous:

@@ -8,13 +8,13 @@ from typing import Any
 
 from harden.bus.ports import Partition
 from harden.domain.bout import Role
-from harden.trainer.checkpoint import Checkpoints, Part
 from harden.trainer.core.history import Finished
 from harden.trainer.core.ledger import Ledger
 from harden.trainer.core.replay import ReplayPool
 from harden.trainer.experiment import refuse_changed
-from harden.trainer.player import Player
-from harden.trainer.records import Records
+from harden.trainer.game.checkpoint import Checkpoints, Part
+from harden.trainer.game.player import Player
+from harden.trainer.game.records import Records
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from harden.trainer.context import GameContext
 from harden.trainer.core.history import About, Outcome
+from harden.trainer.game.context import GameContext
 
 
 class Task(Protocol):

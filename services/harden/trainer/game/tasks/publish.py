@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from harden.domain.bout import Role
-from harden.trainer.context import GameContext
 from harden.trainer.core.history import About, Outcome
+from harden.trainer.game.context import GameContext
 
 START = "start"
 IN_PHASE = "step"
