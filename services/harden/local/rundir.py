@@ -115,6 +115,11 @@ class LocalRun:
                 self._empty()
             yield
 
+    def forget_how_it_ended(self) -> None:
+        """A run that goes on has not ended: what was said of its end would be believed if this one dies."""
+        for name in ("run.json", "progress.json", "supervisor.json"):
+            (self.root / name).unlink(missing_ok=True)
+
     def _empty(self) -> None:
         for path in self.root.iterdir():
             if path.name == ".lock":

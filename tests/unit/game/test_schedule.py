@@ -1,3 +1,4 @@
+import dataclasses
 from itertools import pairwise
 
 import pytest
@@ -124,3 +125,16 @@ def test_a_history_that_the_schedule_does_not_lead_to_is_refused_with_what_diffe
 def test_every_schedule_that_ships_is_found_as_a_plug_in() -> None:
     assert {"alternate", "continuous"} <= set(plugins.names(plugins.SCHEDULES))
     assert plugins.load(plugins.SCHEDULES, "alternate") is Alternate
+
+
+def test_no_round_is_added_behind_what_ends_a_game() -> None:
+    done = [Finished(task.key) for task in played(Alternate(LONG))]
+    more = Alternate(dataclasses.replace(LONG, rounds=4))
+    with pytest.raises(SetupError, match="Rounds can be added until the last one is over"):
+        more.next(done)
+
+
+def test_a_game_without_end_refuses_other_lengths_too() -> None:
+    done = [Finished(task.key) for task in played(Continuous(SHORT), most=30)]
+    with pytest.raises(SetupError, match="put the lengths of the experiment back"):
+        Continuous(dataclasses.replace(SHORT, defender_steps=4)).next(done)

@@ -55,7 +55,8 @@ class Observer:
 
     def begins(self, about: About, done: float | None, game: Game) -> None:
         """`done`: share of the game, None where it has no end."""
-        round_ = min(about.round, self._rounds)
+        # What follows the last round is counted as part of it; a game without end has no last one.
+        round_ = about.round if done is None else min(about.round, self._rounds)
         self._round.set(round_)
         self._note_expired(game.ledger.num_expired())
         self._progress = Progress(
@@ -66,7 +67,7 @@ class Observer:
             steps=about.steps,
             in_flight=game.ledger.num_open(),
             attack_success=self._progress.attack_success,
-            fraction_done=done or 0.0,
+            fraction_done=done,
             message=about.message,
         )
         self._run_dir.progress(self._progress)

@@ -50,7 +50,8 @@ def refuse_unfit(history: History, expected: list[str]) -> None:
         if done.key != wanted:
             raise SetupError(
                 f"this run has done {done.key} where the experiment now has {wanted}; "
-                "put the lengths of the experiment back, or begin a new run in another directory"
+                "put the lengths of the experiment back, or begin a new run in another directory. "
+                "Rounds can be added until the last one is over and what follows it begins"
             )
     if len(history) > len(expected):
         raise SetupError(

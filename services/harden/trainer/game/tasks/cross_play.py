@@ -38,7 +38,7 @@ class CrossPlay:
         table: list[list[dict[str, int | float]]] = [[] for _ in suites]
         for defender_round, published in sorted(player.by_round.items()):
             context.go_back(player, published, "matrix")
-            rates = context.rates(context.batch(defender_round, 0, "matrix"), suites)
+            rates = context.rates(context.batch(defender_round, 0, self.key), suites)
             for row, suite in zip(table, suites, strict=True):
                 row.append(rates[results.ATTACK_SUCCESS][suite.name].to_json())
         context.go_back(player, final, "matrix_end")
