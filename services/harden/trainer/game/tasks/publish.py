@@ -28,7 +28,9 @@ class Publish:
 
     @property
     def about(self) -> About:
-        return About(START if self.reason == START else self.role.value, self.round, f"publishing the {self.role}")
+        return About(
+            START if self.reason == START else self.recipe or self.role.value, self.round, f"publishing the {self.role}"
+        )
 
     @property
     def cost(self) -> float:
