@@ -7,9 +7,11 @@ PY := .venv/bin/python
 ARGS ?=
 # What the test verbs pass on to pytest: make test-fast TESTS="tests/unit/cli -x"
 TESTS ?=
+LINT := .cache/lint/bin
+CHECKS := lint imports types protos-check test
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-in-process test test-fast bench check lint types imports protos protos-check clean
+.PHONY: help install demo demo-in-process test test-fast bench check list-checks lint imports types protos protos-check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,19 +38,23 @@ bench:  ## the benchmarks, into benchmarks/results.json and a table
 	@tools/setup/python.sh dev && tools/setup/kafka.sh
 	@$(PY) -m benchmarks.main $(ARGS)
 
-check: lint types imports protos-check test  ## what CI runs, fastest first
+check: $(CHECKS)  ## what CI runs, fastest first
 
-lint:  ## style and format
-	@tools/setup/python.sh dev
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+# .ci/run asks, and runs them one by one.
+list-checks:
+	@echo $(CHECKS)
+
+lint:  ## style and format; needs no library of ours
+	@tools/setup/lint.sh
+	@$(LINT)/ruff check . && $(LINT)/ruff format --check .
+
+imports:  ## who may import whom; needs no library of ours
+	@tools/setup/lint.sh
+	@PYTHONPATH=shared:services:protos/gen $(LINT)/lint-imports
 
 types:  ## types
 	@tools/setup/python.sh dev
 	@.venv/bin/mypy
-
-imports:  ## who may import whom
-	@tools/setup/python.sh dev
-	@.venv/bin/lint-imports
 
 protos:  ## generated code from the contracts in protos/
 	@tools/setup/python.sh dev

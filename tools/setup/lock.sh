@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Locks every set of libraries anew: what the tests run first, then what runs, then each image's part of it, so that an
-# image runs the versions that the tests ran. Arguments go to uv, such as --upgrade-package NAME.
+# image runs the versions that the tests ran; lint's part is what `make lint imports` needs. Arguments go to uv, such as --upgrade-package NAME.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -12,6 +12,7 @@ lock() { # IN CONSTRAINTS PYTHON ARGUMENT...
 }
 
 lock dev "" 3.11 "$@"
+lock lint dev 3.11
 lock run dev 3.11
 lock service run 3.11
 lock trainer run 3.11
