@@ -11,7 +11,7 @@ LINT := .cache/lint/bin
 CHECKS := lint imports types protos-check test
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-in-process test test-fast bench check list-checks lint imports types protos protos-check clean
+.PHONY: help install demo demo-in-process test test-fast bench check list-checks hooks lint imports types protos protos-check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ lint:  ## style and format; needs no library of ours
 imports:  ## who may import whom; needs no library of ours
 	@tools/setup/lint.sh
 	@PYTHONPATH=shared:services:protos/gen $(LINT)/lint-imports
+
+hooks:  ## git runs lint and imports before each commit
+	@tools/setup/lint.sh
+	@$(LINT)/pre-commit install
 
 types:  ## types
 	@tools/setup/python.sh dev

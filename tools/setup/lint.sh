@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Makes .cache/lint: what looks at the source without running it, from requirements/lint.txt. Seconds, not gigabytes.
+#   tools/setup/lint.sh                       makes it
+#   tools/setup/lint.sh PROGRAM ARGUMENT...   makes it and runs one of its programs
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tools/setup/lib.sh
@@ -10,7 +12,12 @@ ENVIRONMENT=.cache/lint
 # An environment that was moved with its checkout starts nothing.
 is_whole() { [ -x $ENVIRONMENT/bin/python ] && grep -qs "$PWD/$ENVIRONMENT/bin/python" $ENVIRONMENT/bin/lint-imports; }
 
-is_whole && done_already lint "$LOCK" && exit 0
+finish() {
+  [ $# -eq 0 ] || exec "$ENVIRONMENT/bin/$1" "${@:2}"
+  exit 0
+}
+
+is_whole && done_already lint "$LOCK" && finish "$@"
 
 find_uv
 find_python
@@ -19,3 +26,4 @@ is_whole || rm -rf $ENVIRONMENT
 [ -x $ENVIRONMENT/bin/python ] || quietly "making $ENVIRONMENT with $PYTHON" "$UV" venv -q --python "$PYTHON" $ENVIRONMENT
 quietly "installing what looks at the source ($LOCK)" "$UV" pip sync -q --require-hashes "$LOCK"
 mark_done lint "$LOCK"
+finish "$@"
