@@ -8,10 +8,10 @@ ARGS ?=
 # What the test verbs pass on to pytest: make test-fast TESTS="tests/unit/cli -x"
 TESTS ?=
 LINT := .cache/lint/bin
-CHECKS := lint imports types protos-check test
+CHECKS := lint imports types docs-check protos-check test
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-in-process test test-fast bench check list-checks hooks lint imports types protos protos-check clean
+.PHONY: help install demo demo-in-process test test-fast bench check list-checks hooks docs docs-check lint imports types protos protos-check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,14 @@ hooks:  ## git runs lint and imports before each commit
 types:  ## types
 	@tools/setup/python.sh dev
 	@.venv/bin/mypy
+
+docs:  ## docs/reference from the code, and the code blocks of docs/extending.md
+	@tools/setup/python.sh dev
+	@$(PY) tools/docs/generate.py
+
+docs-check:  ## whether the generated documents are up to date
+	@tools/setup/python.sh dev
+	@$(PY) tools/docs/generate.py --check
 
 protos:  ## generated code from the contracts in protos/
 	@tools/setup/python.sh dev
