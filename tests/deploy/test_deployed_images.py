@@ -74,7 +74,7 @@ def source_of(module: str) -> Path | None:
 
 
 def existing(name: str) -> str:
-    """`a.b.c` where that is a module, otherwise `a.b`, of which `c` is then a name."""
+    """`a.b.c` where that is a module, otherwise `a.b`: `c` is then a name in it."""
     try:
         source_of(name)
     except AssertionError:
