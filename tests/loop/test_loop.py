@@ -15,12 +15,13 @@ from harden.bus.kafka import KafkaBus
 from harden.bus.memory import MemoryBus
 from harden.bus.ports import Bus, Outgoing
 from harden.config import KafkaSettings
+from harden.domain.bout import Role
 from harden.domain.errors import FencedError, PoisonError
 from harden.domain.events import DeadLetter
 from harden.local.kafka import LocalKafka
 from harden.topics import ATTACKS, BOUTS, POLICIES, RESPONSES, VERDICTS, Topic
-from harden.trainer.core.schedule import Learn
-from harden.trainer.game import DEFENDER
+from harden.trainer.game.tasks.evaluate import Evaluate
+from harden.trainer.game.tasks.learn import Learn
 from tests.support.loop import Loop, a_loop
 
 WORK = (BOUTS, ATTACKS, RESPONSES, VERDICTS)
@@ -155,17 +156,17 @@ def test_a_trainer_killed_in_a_step_goes_on_where_it_was(tmp_path: Path) -> None
     bus.create_topics()
     with a_loop(bus, tmp_path) as loop:
         first = loop.trainer()
-        second_step = next(i for i, t in enumerate(first.tasks) if isinstance(t, Learn) and t.step == 1)
-        first.run(until=second_step)
-        step = first.tasks[second_step]
+        first.run(until=lambda task: isinstance(task, Learn) and task.step == 1)
+        step = first.next_task
         assert isinstance(step, Learn)
-        first.schedule_ahead()
-        scheduled = first.game.ledger.account(1).scheduled
+        first.schedule_ahead(step)
+        scheduled = first.context.game.ledger.account(1).scheduled
         # Nothing of `first` is used again, as if its process were gone.
         second = loop.trainer()
-        assert second.game.position == second_step
-        assert second.game.sides[DEFENDER].updates == 1
-        assert second.game.ledger.account(1).scheduled < scheduled
+        game = second.context.game
+        assert second.next_task == step
+        assert game.players[Role.DEFENDER].updates == 1
+        assert game.ledger.account(1).scheduled < scheduled
         second.run()
         loop.assert_healthy()
     sums = account(loop)
@@ -178,7 +179,7 @@ def test_a_trainer_killed_in_a_step_goes_on_where_it_was(tmp_path: Path) -> None
 def test_a_second_trainer_fences_off_the_first(bus: Bus, tmp_path: Path) -> None:
     with a_loop(bus, tmp_path) as loop:
         first = loop.trainer()
-        first.run(until=2)
+        first.run(until=lambda task: isinstance(task, Evaluate))
         loop.trainer()
         with pytest.raises(FencedError):
             first.run()

@@ -1,4 +1,4 @@
-"""A distribution of its own, once installed, plays with its world, strategy, judge, algorithm and objective."""
+"""A distribution of its own, once installed, plays with one plug-in of each kind."""
 
 import json
 import os
@@ -17,6 +17,8 @@ from harden.domain.verdict import JudgedBout
 from harden.judge.config import JudgeSettings
 from harden.topics import VERDICTS
 from harden.trainer import experiment as experiments
+from harden.trainer.core.history import Finished
+from harden.trainer.core.lengths import Lengths
 from tests.support.environments import ROOT, find_uv
 from tests.support.loop import EXPERIMENT, a_loop
 
@@ -28,6 +30,7 @@ BROUGHT = {
     plugins.JUDGES: "bazaar_guard",
     plugins.ALGORITHMS: "extremes",
     plugins.OBJECTIVES: "mean_baseline",
+    plugins.SCHEDULES: "until_rollback",
 }
 
 
@@ -72,6 +75,15 @@ def test_two_rounds_are_played_in_its_world_with_its_attacks_judge_algorithm_and
     for bout in polite:
         assert [turn.attack_verdicts[0].score("politeness") for turn in bout.turns()] == [0.5, 1.0]
         assert bout.sampled.attacked.attacks[0].text.startswith("please please ")
+
+
+@pytest.mark.usefixtures("installed")
+def test_its_schedule_ends_after_a_round_that_was_rolled_back_and_not_before() -> None:
+    schedule = plugins.load(plugins.SCHEDULES, "until_rollback")(Lengths(2, defender_steps=1, attacker_steps=1, publish_every=1))
+    history: list[Finished] = []
+    while (task := schedule.next(history)) is not None:
+        history.append(Finished(task.key, {"rolled_back": task.key == "round-1/monitor"}))
+    assert history[-1].key == "round-1/monitor"
 
 
 def test_it_keeps_the_contracts_of_every_kind(target: Path) -> None:

@@ -27,8 +27,8 @@ from harden.store.signing import Signer, Verifier, generate_keypair
 from harden.trainer import experiment as experiments
 from harden.trainer.config import TrainerSettings
 from harden.trainer.experiment import Experiment
+from harden.trainer.game.trainer import Trainer
 from harden.trainer.main import Surroundings, build
-from harden.trainer.trainer import Trainer
 from harden.worlds import registry
 
 EXPERIMENT = {

@@ -38,6 +38,8 @@ PORTS = (
     "shared/harden/domain/judging.py",
     "services/harden/trainer/algorithms/ports.py",
     "services/harden/trainer/objectives/ports.py",
+    "services/harden/trainer/game/schedules/ports.py",
+    "services/harden/trainer/game/tasks/ports.py",
     "shared/harden/bus/ports.py",
     "shared/harden/store/ports.py",
     "shared/harden/serving/ports.py",

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from harden.cli.output import note
 from harden.cli.report import where_to_look
+from harden.domain.errors import SetupError
 from harden.local.interrupts import Interrupted, Interrupts
 from harden.local.play import Plan, StartRing, play
 from harden.local.progress import display_for
@@ -26,6 +27,10 @@ Replicas = Annotated[
     Parameter(help="Several processes of a service, such as judge=2; may be given more than once.", negative=""),
 ]
 RunDir = Annotated[Path | None, Parameter(help="Where everything of the run goes. What an earlier run left there is replaced.")]
+Resume = Annotated[
+    bool,
+    Parameter(help="Go on with the run in the directory from its last checkpoint.", negative=""),
+]
 InProcess = Annotated[bool, Parameter(help="Everything in this process: no Java, no Triton.", negative="")]
 InstallSeconds = Annotated[float, Parameter(help="How long installing took, for the report.", show=False)]
 
@@ -56,10 +61,16 @@ def run(
     replicas: Replicas = None,
     run_dir: RunDir = None,
     in_process: InProcess = False,
+    resume: Resume = False,
 ) -> int:
-    """Plays an experiment file on a ring on this machine, as the demo does; into runs/<its name>."""
+    """Plays an experiment file on a ring on this machine, as the demo does; into runs/<its name>.
+
+    A run that was interrupted goes on with --resume, with the same experiment; only its length and its timeouts may differ.
+    """
     loaded = with_changes(experiments.load(experiment), seed, rounds)
-    return _play(loaded, run_dir or Path("runs") / loaded.name, replicas, in_process, 0.0)
+    if resume and in_process:
+        raise SetupError("--resume needs the log of the run, which --in-process does not keep; leave one of them out")
+    return _play(loaded, run_dir or Path("runs") / loaded.name, replicas, in_process, 0.0, resume=resume)
 
 
 def with_changes(experiment: Experiment, seed: int | None, rounds: int | None) -> Experiment:
@@ -72,12 +83,21 @@ def with_changes(experiment: Experiment, seed: int | None, rounds: int | None) -
     return experiments.parse(content, "--seed and --rounds")
 
 
-def _play(experiment: Experiment, run_dir: Path, replicas: list[str] | None, in_process: bool, install_s: float) -> int:
+def _play(
+    experiment: Experiment,
+    run_dir: Path,
+    replicas: list[str] | None,
+    in_process: bool,
+    install_s: float,
+    *,
+    resume: bool = False,
+) -> int:
     plan = Plan(
         experiment=experiment,
         run=LocalRun(run_dir),
         replicas=parse_replicas(replicas or []),
         install_s=install_s,
+        resume=resume,
         command=" ".join(["harden", *sys.argv[1:]]),
     )
     with Interrupts() as interrupts:

@@ -8,7 +8,7 @@ from harden.bus.ports import Bus, Incoming
 from harden.cli.reporting.schema import Exchange
 from harden.domain.verdict import JudgedBout, Label
 from harden.topics import VERDICTS
-from harden.trainer.core.plan import Moment
+from harden.trainer.core.plan import BatchKey
 from harden.trainer.experiment import Experiment
 from harden.worlds import registry
 
@@ -44,7 +44,7 @@ def pick(bus: Bus, experiment: Experiment) -> list[Exchange]:
 
 def _ids(wanted: Iterable[Wanted], run_id: str) -> dict[str, Wanted]:
     """Ids derive from what a bout is, so the few that are wanted are known before anything is decoded."""
-    return {Moment(run_id, w.round, 0, "evaluate", {}).bout_id(f"{w.suite}/{w.index}"): w for w in wanted}
+    return {BatchKey(run_id, w.round, 0, "evaluate", {}).bout_id(f"{w.suite}/{w.index}"): w for w in wanted}
 
 
 def _all_verdicts(bus: Bus) -> Iterator[Incoming]:

@@ -19,6 +19,7 @@ from harden.local.rundir import LocalRun
 from harden.local.supervisor import RingBroken
 from harden.trainer import experiment as experiments
 from harden.trainer.experiment import Experiment
+from harden.trainer.game.checkpoint import Checkpoints
 
 WATCH_EVERY_S = 0.2
 # Of the trainer; until it has left this, nothing is played.
@@ -34,6 +35,8 @@ class Plan:
     replicas: Mapping[str, int]
     install_s: float
     command: str
+    # Goes on with what the run's directory holds, instead of beginning anew there.
+    resume: bool = False
 
 
 class Ring(Protocol):
@@ -72,7 +75,9 @@ class Stopwatch:
 def play(plan: Plan, display: Display, start_ring: StartRing, interrupts: Interrupts) -> Report:
     """The report of the run. Raises SetupError and Interrupted after everything is stopped and the run's files say why."""
     watch = Stopwatch()
-    with plan.run.claimed():
+    with plan.run.claimed(resume=plan.resume):
+        if plan.resume:
+            _refuse_changed(plan)
         plan.run.write_text("experiment.yaml", experiments.dump(plan.experiment))
         account = _Account(plan, watch)
         try:
@@ -96,6 +101,14 @@ def play(plan: Plan, display: Display, start_ring: StartRing, interrupts: Interr
             with interrupts.shield():
                 account.write()
         return write_report(plan.run)
+
+
+def _refuse_changed(plan: Plan) -> None:
+    """Before anything of the run is touched: see the trainer's own check, which knows no files of ours."""
+    newest = Checkpoints(plan.run.root).newest()
+    assert newest is not None, "a run is claimed to go on only where it has a checkpoint"
+    experiments.refuse_changed(newest[0]["experiment"], plan.experiment.model_dump(mode="json"))
+    plan.run.forget_how_it_ended()
 
 
 def _watch(plan: Plan, display: Display, ring: Ring, watch: Stopwatch) -> None:

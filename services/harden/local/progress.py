@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harden.trainer.rundir import Progress
+from harden.trainer.game.rundir import Progress
 
 # Elsewhere than on a terminal a line for every change would bury the log it lands in.
 PLAIN_EVERY_S = 5.0
@@ -73,14 +73,20 @@ def describe(progress: Progress) -> str:
     return ", ".join(parts)
 
 
+def _share(fraction_done: float | None) -> str:
+    return "" if fraction_done is None else f"{100 * fraction_done:.0f}%"
+
+
 class TimeLeft:
     """Tells it from the pace since progress was first seen: what came before, starting, does not come again."""
 
     def __init__(self) -> None:
         self._first: tuple[float, float] | None = None
 
-    def words(self, fraction_done: float, now: float) -> str:
-        """Empty while there is too little to tell from."""
+    def words(self, fraction_done: float | None, now: float) -> str:
+        """Empty while there is too little to tell from, and where the game has no end."""
+        if fraction_done is None:
+            return ""
         if self._first is None:
             self._first = (fraction_done, now)
         done, elapsed = fraction_done - self._first[0], now - self._first[1]
@@ -117,7 +123,7 @@ class PlainDisplay:
         is_due = what != self._last or (now - self._last_at >= PLAIN_EVERY_S and line != self._last_line)
         if is_due:
             self._last, self._last_at, self._last_line = what, now, line
-            self.say(f"{100 * progress.fraction_done:3.0f}%  {line}{f', {left}' if left else ''}")
+            self.say(f"{_share(progress.fraction_done):>4}  {line}{f', {left}' if left else ''}")
 
 
 class LiveDisplay:
@@ -151,7 +157,7 @@ class LiveDisplay:
         bar = Table.grid(padding=(0, 1))
         left = self._time_left.words(done, self._clock())
         bar.add_row(
-            ProgressBar(total=1.0, completed=done, width=40),
-            Text(f"{100 * done:.0f}%  {elapsed:.0f} s{f', {left}' if left else ''}"),
+            ProgressBar(total=None if done is None else 1.0, completed=done or 0.0, width=40),
+            Text(f"{_share(done)}  {elapsed:.0f} s{f', {left}' if left else ''}"),
         )
         return Group(bar, Text(describe(self._progress), overflow="ellipsis", no_wrap=True))

@@ -48,7 +48,8 @@ class LocalRing:
         self._bus = KafkaBus(KafkaSettings(bootstrap_servers=self._kafka.bootstrap_servers))
         self._bus.create_topics()
         submit_seeds(self._bus, registry.load(self._plan.experiment.world))
-        generate_keypair(run.signing_key.parent)
+        if not run.signing_key.exists():
+            generate_keypair(run.signing_key.parent)
         self._say(f"Kafka {self._kafka.version} answers; starting Triton and {len(self._names)} services")
         # All of them at once: most of what they do until they are ready is importing, each on its own.
         slots = self._plan.experiment.policies.slots.names

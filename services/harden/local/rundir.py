@@ -93,8 +93,11 @@ class LocalRun:
         new.replace(path)
 
     @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """Emptied for a new run, and nobody else's until the end. SetupError where it is somebody's already."""
+    def claimed(self, *, resume: bool = False) -> Iterator[None]:
+        """Nobody else's until the end; emptied for a new run, left as it is for one that goes on.
+
+        SetupError where it is somebody's already, or where there is nothing to go on with.
+        """
         self._refuse_foreign()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -106,14 +109,34 @@ class LocalRun:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise SetupError(f"another run is using {self.root}; wait for it, or give another --run-dir") from error
-            for path in self.root.iterdir():
-                if path.name == ".lock":
-                    continue
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
+            if resume:
+                self._refuse_nothing_to_resume()
+            else:
+                self._empty()
             yield
+
+    def forget_how_it_ended(self) -> None:
+        """A run that goes on has not ended: what was said of its end would be believed if this one dies."""
+        for name in ("run.json", "progress.json", "supervisor.json"):
+            (self.root / name).unlink(missing_ok=True)
+
+    def _empty(self) -> None:
+        for path in self.root.iterdir():
+            if path.name == ".lock":
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def _refuse_nothing_to_resume(self) -> None:
+        if not any((self.root / "checkpoints").glob("[0-9]*")):
+            raise SetupError(f"{self.root} has no checkpoint to go on from; leave --resume out to begin a new run there")
+        if not self.kafka.is_dir():
+            raise SetupError(
+                f"the log of the run in {self.root} was not kept, as it was played in one process; "
+                "leave --resume out to begin a new run there"
+            )
 
     def _refuse_foreign(self) -> None:
         if self.root.exists() and not self.root.is_dir():

@@ -1,6 +1,6 @@
 """An experiment is one YAML file: policies, schedule, algorithms, monitor. Unknown keys are errors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -22,8 +22,8 @@ from harden.domain.bout import DEFAULT_PANEL, Role
 from harden.domain.completion import Sampling
 from harden.domain.errors import SetupError
 from harden.domain.policy import SLOT_PATTERN, Slot
+from harden.trainer.core.lengths import Lengths
 from harden.trainer.core.monitor import Limits
-from harden.trainer.core.schedule import Lengths
 from harden.trainer.learner.settings import LearnerSettings
 from harden.worlds.registry import DEFAULT, check_installed
 
@@ -77,9 +77,18 @@ class Policies(_Part):
     """Slots of Triton that the game uses."""
 
 
+def _installed_schedule(name: str) -> str:
+    installed = plugins.names(plugins.SCHEDULES)
+    if name not in installed:
+        raise ValueError(f"there is no schedule {name!r}; installed are {', '.join(installed) or 'none'}")
+    return name
+
+
 class Schedule(_Part):
     """How long the game is, and how far sampling may run ahead of learning."""
 
+    name: Annotated[str, AfterValidator(_installed_schedule)] = "alternate"
+    """Name of the schedule, a plug-in of the group harden.schedules."""
     rounds: int = Field(4, ge=1, le=10_000)
     """Rounds. In each, the defender and then the attacker has its phase of steps."""
     publish_every: int = Field(5, ge=1)
@@ -258,8 +267,8 @@ class Experiment(_Part):
             defender_steps=self.defender.steps,
             attacker_steps=self.attacker.steps,
             publish_every=self.schedule.publish_every,
-            arm_steps=self.monitor_arm.steps if self.monitor_arm else 0,
-            matrix=self.matrix,
+            side_run_steps=self.monitor_arm.steps if self.monitor_arm else 0,
+            cross_play=self.matrix,
         )
 
     def policy_source(self, role: Role) -> str:
@@ -301,3 +310,30 @@ def parse(data: object, where: str) -> Experiment:
 def dump(experiment: Experiment) -> str:
     """YAML that `load` reads back to the same experiment."""
     return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
+
+
+# What may change while a run goes on: how long it is, and how long it waits.
+CHANGEABLE = ("schedule.rounds", "schedule.in_flight_steps", "schedule.bout_timeout_s", "schedule.serve_timeout_s")
+
+
+def refuse_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """SetupError naming what differs between the experiment that a run began with and the one that it is to go on with.
+
+    Both as JSON. More rounds and other timeouts are no difference.
+    """
+    old, new = dict(_leaves(before)), dict(_leaves(now))
+    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key) and key not in CHANGEABLE]
+    if changed:
+        named = "; ".join(f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in changed)
+        raise SetupError(
+            f"the experiment is not the one that this run began with: {named}. "
+            "Put it back, or begin a new run in another directory"
+        )
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, part in value.items():
+            yield from _leaves(part, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value

@@ -5,7 +5,7 @@ writes     harden.bouts.v1      BoutScheduled      key bout_id
            harden.policies.v1   PolicyPublished    key slot
 keeps      checkpoints in its run directory: weights, optimisers, RNG, position, ledger and offsets as one
 slowed by  the bouts it waits for; it schedules only what it is about to learn from
-survives   being killed at any moment (goes on from the checkpoint, trains no bout twice), lost and repeated messages;
+survives   being killed at any batch (goes on from the checkpoint, trains no bout twice), lost and repeated messages;
            a second trainer of the same run fences off the first
 """
 
@@ -31,22 +31,22 @@ from harden.store.ports import BlobStore
 from harden.store.signing import Signer
 from harden.trainer import experiment as experiments
 from harden.trainer.algorithms.ports import Algorithm, Equipment
-from harden.trainer.checkpoint import Checkpoints
 from harden.trainer.config import TrainerConfig, TrainerSettings
-from harden.trainer.core import schedule
 from harden.trainer.core.replay import ReplayPool
 from harden.trainer.experiment import AlgorithmChoice, Experiment
-from harden.trainer.game import Game
+from harden.trainer.game.checkpoint import Checkpoints
+from harden.trainer.game.context import SIDE_RUN, GameContext, Material
+from harden.trainer.game.observing import Observer
+from harden.trainer.game.player import Player, probe_examples
+from harden.trainer.game.records import Records
+from harden.trainer.game.rundir import RunDir
+from harden.trainer.game.seeding import read_seeds
+from harden.trainer.game.state import Game
+from harden.trainer.game.trainer import Trainer
 from harden.trainer.inbox import Inbox, Stopped
 from harden.trainer.learner.learner import Learner
-from harden.trainer.observing import Observer
-from harden.trainer.player import Player, probe_examples
 from harden.trainer.publisher import Publisher
-from harden.trainer.records import Records
 from harden.trainer.ring import SERVICE, Ring
-from harden.trainer.rundir import RunDir
-from harden.trainer.seeding import read_seeds
-from harden.trainer.trainer import Trainer
 from harden.worlds import registry
 
 
@@ -72,50 +72,47 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     categories = attacked(world)
     seeds = read_seeds(around.bus, experiment, categories, timeout_s=settings.seeds_timeout_s, stop=around.stop)
     run_dir = RunDir(settings.run_dir)
-    run_dir.write_text("experiment.yaml", experiments.dump(experiment))
     game = Game(
         run_id=run_id_of(experiment),
-        sides={role: _side(role, experiment, seeds, world) for role in Role},
+        experiment=experiment.model_dump(mode="json"),
+        players={role: _player(role, experiment, seeds, world) for role in Role},
         pool=ReplayPool(),
         records=Records(run_dir),
         remembered=Path(settings.run_dir) / "remembered",
     )
     checkpoints = Checkpoints(settings.run_dir)
     offsets = game.restore(checkpoints)
+    run_dir.write_text("experiment.yaml", experiments.dump(experiment))
     ring = Ring(around.bus, run_id=game.run_id, start=offsets, now=around.now)
     policy_log = PolicyLog(around.bus, around.store, around.signer, service=SERVICE, run_id=game.run_id, now=around.now)
     publisher = Publisher(policy_log, around.store, run_id=game.run_id, num_replicas=settings.replicas)
     on_ready()
-    return Trainer(
+    context = GameContext(
         experiment,
         game,
-        seeds=seeds,
-        attacked=[seed for category in categories for seed in seeds[category]],
-        suites=world.suites(experiment.evaluation.rows),
-        suites_between=world.suites(experiment.evaluation.rows_between or experiment.evaluation.rows),
-        guarded_suite=world.guarded_suite,
-        side_run_suite=world.side_run_suite,
-        algorithms=_algorithms(experiment, world, around.store),
-        ring=ring,
-        inbox=Inbox(ring, game.ledger, publisher, around.stop, around.now),
-        publisher=publisher,
-        checkpoints=checkpoints,
-        observer=Observer(
-            run_dir,
-            around.registry,
-            schedule.tasks(experiment.lengths),
-            experiment.schedule.rounds,
-            around.now,
+        Material(
+            seeds,
+            attacked=[seed for category in categories for seed in seeds[category]],
+            suites=world.suites(experiment.evaluation.rows),
+            suites_between=world.suites(experiment.evaluation.rows_between or experiment.evaluation.rows),
             guarded_suite=world.guarded_suite,
+            side_run_suite=world.side_run_suite,
         ),
+        _algorithms(experiment, world, around.store),
+        ring,
+        Inbox(ring, game.ledger, publisher, around.stop, around.now),
+        publisher,
+        Observer(run_dir, around.registry, experiment.schedule.rounds, around.now, guarded_suite=world.guarded_suite),
     )
+    schedule = plugins.load(plugins.SCHEDULES, experiment.schedule.name)(experiment.lengths)
+    return Trainer(schedule, context, checkpoints)
 
 
 def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[str, Algorithm]:
-    """What each player learns by, and what the arm does where one is played."""
+    """What each player learns by, and what a side run does where one is played."""
     chosen: dict[str, tuple[Role, AlgorithmChoice]] = {role.value: (role, experiment.part(role)) for role in Role}
     if experiment.monitor_arm:
-        chosen[schedule.ARM] = (Role.DEFENDER, experiment.monitor_arm)
+        chosen[SIDE_RUN] = (Role.DEFENDER, experiment.monitor_arm)
     sampling = experiment.sampling
     made: dict[str, Algorithm] = {}
     for name, (role, choice) in chosen.items():
@@ -132,7 +129,7 @@ def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[
     return made
 
 
-def _side(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Player:
+def _player(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Player:
     directory = registry.policy_directory(experiment.policy_source(role))
     learner = Learner(directory, experiment.part(role).learner, ids.random_seed(ids.child(run_id_of(experiment), role, 0)))
     every_seed = [seed for category in sorted(seeds) for seed in seeds[category]]
@@ -161,7 +158,7 @@ def _ending(trainer: Trainer, experiment: Experiment, failed: str | None) -> dic
         "ok": failed is None,
         "seed": experiment.seed,
         "failed": failed,
-        "play_seconds": round(trainer.game.play_seconds, 3),
+        "play_seconds": round(trainer.context.game.play_seconds, 3),
     }
 
 

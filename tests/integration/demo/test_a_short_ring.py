@@ -98,3 +98,22 @@ def test_a_second_run_cannot_take_the_directory_of_one_that_plays(tmp_path: Path
         first.process.send_signal(signal.SIGINT)
         assert first.ends() == 130
         assert rings.left_behind(first.directory) == []
+
+
+def test_an_interrupted_run_goes_on_where_it_was_and_is_refused_with_another_experiment(tmp_path: Path) -> None:
+    with rings.started(tmp_path) as run:
+        run.until_phase("defender", step=2)
+        run.process.send_signal(signal.SIGINT)
+        assert run.ends() == 128 + signal.SIGINT, run.said()
+    kept = run.directory / "experiment.yaml"
+    before = kept.read_text()
+    with rings.started(tmp_path, "--resume", "--seed", "5", directory=run.directory) as refused:
+        assert refused.ends() == 2
+        assert "seed was 0 and is 5" in refused.said()
+    assert kept.read_text() == before
+    with rings.started(tmp_path, "--resume", directory=run.directory) as again:
+        assert again.ends() == 0, again.said()
+        assert "measuring the attacker before the defence" not in again.said(), "that was done before the interruption"
+    report = rings.report_of(again)
+    assert report["ok"] is True
+    rings.assert_sums_are_exact(report)

@@ -9,7 +9,7 @@ from harden.domain.policy import Slot
 from harden.domain.seed import SeedLabel
 from harden.store.object_store import ObjectStore
 from harden.trainer.algorithms.ports import BoutRequest, Equipment, StepContext
-from harden.trainer.core.plan import Moment, Replayed
+from harden.trainer.core.plan import BatchKey, Replayed
 from harden.worlds.arena.adapters import ArenaAnchors, ArenaImages
 from tests.support.builders import a_policy, a_seed
 
@@ -40,7 +40,7 @@ def made(kind: Any, role: Role = Role.DEFENDER, *, max_version_lag: int = 8, **s
 
 def a_request(step: int = 0, pool: tuple[Replayed, ...] = ()) -> BoutRequest:
     policies = {Role.ATTACKER: a_policy(Slot.ATTACKER), Role.DEFENDER: a_policy(Slot.DEFENDER)}
-    return BoutRequest(Moment("r" * 32, 1, step, "defender", policies), SEEDS, lambda count, _: pool[:count])
+    return BoutRequest(BatchKey("r" * 32, 1, step, "defender", policies), SEEDS, lambda count, _: pool[:count])
 
 
 def a_context(step: int = 0, lag_of: Callable[[str], int | None] = lambda _: 0, **seeds: Any) -> StepContext:

@@ -57,7 +57,7 @@ def test_the_policy_attacks_where_the_pool_is_short() -> None:
 def test_bouts_go_to_the_panel_of_the_game_and_are_attacked_as_the_mixture_says() -> None:
     mix = [{**MIX[0], "attacks": "crescendo", "turns": 3, "parameters": {"backtrack": False}}]
     asked = a_request()
-    bouts = made(GRPO, mix=mix).bouts(replace(asked, moment=replace(asked.moment, panel="strict")))
+    bouts = made(GRPO, mix=mix).bouts(replace(asked, batch=replace(asked.batch, panel="strict")))
     assert {bout.panel for bout in bouts} == {"strict"}
     plans = [bout.attack_plan for bout in bouts]
     assert {(plan.strategy, plan.turns, plan.sampling) for plan in plans} == {("crescendo", 3, Sampling(16))}

@@ -2,7 +2,7 @@ import io
 from dataclasses import replace
 
 from harden.local.progress import LiveDisplay, PlainDisplay, TimeLeft, describe
-from harden.trainer.rundir import Progress
+from harden.trainer.game.rundir import Progress
 
 STEP = Progress("defender", 1, 4, 3, 10, 12, 0.31, 0.2, "")
 

@@ -47,3 +47,25 @@ def test_a_ring_is_live_only_while_its_process_is(tmp_path: Path) -> None:
     # No process has this number: it is above what the kernel gives out.
     (tmp_path / "ring.json").write_text(json.dumps({**json.loads((tmp_path / "ring.json").read_text()), "pid": 2**22 + 1}))
     assert run.live() is None
+
+
+def test_a_run_that_goes_on_finds_its_directory_as_it_was(tmp_path: Path) -> None:
+    run = LocalRun(tmp_path / "run")
+    (run.root / "checkpoints" / "00000001").mkdir(parents=True)
+    run.kafka.mkdir()
+    run.write_text("experiment.yaml", "name: kept")
+    with run.claimed(resume=True):
+        assert run.experiment.read_text() == "name: kept"
+        assert (run.root / "checkpoints" / "00000001").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("present", "said"), [("kafka", "no checkpoint to go on from"), ("checkpoints/00000001", "was not kept")]
+)
+def test_without_a_checkpoint_or_its_log_there_is_nothing_to_go_on_with(tmp_path: Path, present: str, said: str) -> None:
+    run = LocalRun(tmp_path / "run")
+    (run.root / present).mkdir(parents=True)
+    run.write_text("experiment.yaml", "name: kept")
+    with pytest.raises(SetupError, match=said), run.claimed(resume=True):
+        raise AssertionError("it was claimed")
+    assert run.experiment.exists(), "nothing was removed"

@@ -5,7 +5,7 @@ from harden.domain.bout import Role
 from harden.domain.policy import Slot
 from harden.domain.seed import SeedLabel
 from harden.trainer.core import plan
-from harden.trainer.core.plan import Moment
+from harden.trainer.core.plan import BatchKey
 from tests.support.builders import a_policy, a_seed
 
 SEEDS = {
@@ -14,9 +14,9 @@ SEEDS = {
 }
 
 
-def a_moment(step: int = 0) -> Moment:
+def a_batch(step: int = 0) -> BatchKey:
     policies = {Role.ATTACKER: a_policy(Slot.ATTACKER), Role.DEFENDER: a_policy(Slot.DEFENDER)}
-    return Moment("r" * 32, 1, step, "defender", policies)
+    return BatchKey("r" * 32, 1, step, "defender", policies)
 
 
 @given(st.integers(0, 200), st.lists(st.floats(0.01, 10), min_size=1, max_size=8))
@@ -28,7 +28,7 @@ def test_parts_sum_to_the_whole_and_stay_within_one_of_their_share(total: int, s
 
 @given(st.integers(0, 40))
 def test_seeds_are_drawn_evenly(count: int) -> None:
-    drawn = plan.draw(SEEDS, "harmful", count, a_moment().rng("x"))
+    drawn = plan.draw(SEEDS, "harmful", count, a_batch().rng("x"))
     times = [drawn.count(seed) for seed in SEEDS["harmful"]]
     assert len(drawn) == count
     assert max(times) - min(times) <= 1

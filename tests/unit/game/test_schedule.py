@@ -1,13 +1,43 @@
+import dataclasses
 from itertools import pairwise
 
-from harden.domain.bout import Role
-from harden.trainer.core.schedule import EndArm, Learn, Lengths, Matrix, MeasureAttacker, Publish, steps_ahead, tasks
+import pytest
 
-SHORT = Lengths(rounds=2, defender_steps=3, attacker_steps=2, publish_every=2, arm_steps=0, matrix=False)
+from harden import plugins
+from harden.domain.bout import Role
+from harden.domain.errors import SetupError
+from harden.trainer.core.history import Finished
+from harden.trainer.core.lengths import Lengths
+from harden.trainer.game.schedules.alternate import Alternate
+from harden.trainer.game.schedules.continuous import Continuous
+from harden.trainer.game.schedules.ports import Schedule, steps_ahead
+from harden.trainer.game.tasks.cross_play import CrossPlay
+from harden.trainer.game.tasks.learn import Learn
+from harden.trainer.game.tasks.measure import MeasureAttacker
+from harden.trainer.game.tasks.ports import Task
+from harden.trainer.game.tasks.publish import Publish
+from harden.trainer.game.tasks.side_run import EndSideRun
+
+SHORT = Lengths(rounds=2, defender_steps=3, attacker_steps=2, publish_every=2)
+LONG = Lengths(rounds=3, defender_steps=4, attacker_steps=4, publish_every=1, side_run_steps=3, cross_play=True)
+
+
+def played(schedule: Schedule, most: int = 1000) -> list[Task]:
+    history: list[Finished] = []
+    tasks: list[Task] = []
+    while len(tasks) < most and (task := schedule.next(history)) is not None:
+        tasks.append(task)
+        history.append(Finished(task.key))
+    return tasks
+
+
+def history_before(schedule: Schedule, task: Task) -> list[Finished]:
+    tasks = played(schedule)
+    return [Finished(one.key) for one in tasks[: tasks.index(task)]]
 
 
 def learning(lengths: Lengths) -> list[tuple[str, int, int]]:
-    return [(t.role, t.round, t.step) for t in tasks(lengths) if isinstance(t, Learn)]
+    return [(t.role, t.round, t.step) for t in played(Alternate(lengths)) if isinstance(t, Learn)]
 
 
 def test_a_round_is_the_defenders_phase_and_then_the_attackers() -> None:
@@ -18,14 +48,14 @@ def test_a_round_is_the_defenders_phase_and_then_the_attackers() -> None:
 
 
 def test_the_end_of_a_phase_is_served_before_anything_is_measured() -> None:
-    all_tasks = tasks(SHORT)
-    for before, after in pairwise(all_tasks):
+    for before, after in pairwise(played(Alternate(SHORT))):
         if isinstance(after, MeasureAttacker) and after.when == "after":
-            assert before == Publish(Role.DEFENDER, after.round, "phase_end", wait=True)
+            assert isinstance(before, Publish)
+            assert (before.role, before.reason, before.wait) == (Role.DEFENDER, "phase_end", True)
 
 
 def test_a_phase_publishes_every_n_steps_and_at_its_end_only_once() -> None:
-    published = [t for t in tasks(SHORT) if isinstance(t, Publish) and t.round == 1]
+    published = [t for t in played(Alternate(SHORT)) if isinstance(t, Publish) and t.round == 1]
     assert [(t.role, t.reason) for t in published] == [
         ("defender", "step"),
         ("defender", "phase_end"),
@@ -33,26 +63,78 @@ def test_a_phase_publishes_every_n_steps_and_at_its_end_only_once() -> None:
     ]
 
 
-def test_no_step_stands_twice_so_that_a_step_names_its_bouts() -> None:
-    long = Lengths(rounds=3, defender_steps=4, attacker_steps=4, publish_every=1, arm_steps=3, matrix=True)
-    steps = [task for task in tasks(long) if isinstance(task, Learn)]
-    assert len(set(steps)) == len(steps) == 3 * 8 + 3
+@pytest.mark.parametrize("schedule", [Alternate(LONG), Continuous(LONG)])
+def test_no_two_tasks_have_one_key(schedule: Schedule) -> None:
+    tasks = played(schedule, most=200)
+    assert len({task.key for task in tasks}) == len(tasks)
 
 
 def test_only_steps_of_the_same_phase_go_ahead() -> None:
-    all_tasks = tasks(SHORT)
-    first = all_tasks.index(Learn(Role.DEFENDER, 1, 1, 3))
-    assert steps_ahead(all_tasks, first, in_flight=5) == [Learn(Role.DEFENDER, 1, 1, 3), Learn(Role.DEFENDER, 1, 2, 3)]
+    schedule, first = Alternate(SHORT), Learn(Role.DEFENDER, 1, 1, 3)
+    assert steps_ahead(schedule, history_before(schedule, first), first, 5) == [first, Learn(Role.DEFENDER, 1, 2, 3)]
 
 
 def test_nothing_goes_ahead_when_synchronous() -> None:
-    all_tasks = tasks(SHORT)
-    first = all_tasks.index(Learn(Role.DEFENDER, 1, 0, 3))
-    assert steps_ahead(all_tasks, first, in_flight=0) == [Learn(Role.DEFENDER, 1, 0, 3)]
+    schedule, first = Alternate(SHORT), Learn(Role.DEFENDER, 1, 0, 3)
+    assert steps_ahead(schedule, history_before(schedule, first), first, 0) == [first]
 
 
-def test_the_arm_and_the_matrix_come_after_the_last_round() -> None:
-    lengths = Lengths(rounds=1, defender_steps=1, attacker_steps=1, publish_every=1, arm_steps=2, matrix=True)
-    kinds = [type(t) for t in tasks(lengths)]
-    assert kinds[-1] is Matrix
-    assert kinds.index(EndArm) > max(i for i, t in enumerate(tasks(lengths)) if isinstance(t, Learn) and not t.arm)
+def test_the_side_run_and_cross_play_come_after_the_last_round() -> None:
+    tasks = played(Alternate(LONG))
+    assert isinstance(tasks[-1], CrossPlay)
+    assert isinstance(tasks[-2], EndSideRun)
+    side_run = [t for t in tasks if isinstance(t, Learn) and t.recipe]
+    assert tasks.index(side_run[0]) > max(tasks.index(t) for t in tasks if isinstance(t, Learn) and not t.recipe)
+
+
+def test_progress_rises_from_nothing_to_all() -> None:
+    schedule = Alternate(LONG)
+    history = [Finished(task.key) for task in played(schedule)]
+    shares = [schedule.progress(history[:n]) for n in range(len(history) + 1)]
+    assert shares[0] == 0.0
+    assert shares[-1] == 1.0
+    assert shares == sorted(shares)
+
+
+def test_a_game_without_end_goes_on_and_knows_no_share() -> None:
+    schedule = Continuous(SHORT)
+    tasks = played(schedule, most=100)
+    assert len(tasks) == 100
+    assert tasks[-1].about.round > SHORT.rounds
+    assert schedule.progress([Finished(task.key) for task in tasks]) is None
+
+
+def test_a_run_may_get_more_rounds() -> None:
+    done = [Finished(task.key) for task in played(Alternate(SHORT))]
+    more = Alternate(Lengths(rounds=3, defender_steps=3, attacker_steps=2, publish_every=2))
+    task = more.next(done)
+    assert isinstance(task, MeasureAttacker)
+    assert task.round == 3
+
+
+def test_a_history_that_the_schedule_does_not_lead_to_is_refused_with_what_differs() -> None:
+    done = [Finished(task.key) for task in played(Alternate(SHORT))]
+    shorter_phase = Alternate(Lengths(rounds=2, defender_steps=2, attacker_steps=2, publish_every=2))
+    with pytest.raises(SetupError, match="has done round-1/defender/publish-step-2 where the experiment now has"):
+        shorter_phase.next(done)
+    fewer_rounds = Alternate(Lengths(rounds=1, defender_steps=3, attacker_steps=2, publish_every=2))
+    with pytest.raises(SetupError, match="has done round-2/measure-before, behind the end"):
+        fewer_rounds.next(done)
+
+
+def test_every_schedule_that_ships_is_found_as_a_plug_in() -> None:
+    assert {"alternate", "continuous"} <= set(plugins.names(plugins.SCHEDULES))
+    assert plugins.load(plugins.SCHEDULES, "alternate") is Alternate
+
+
+def test_no_round_is_added_behind_what_ends_a_game() -> None:
+    done = [Finished(task.key) for task in played(Alternate(LONG))]
+    more = Alternate(dataclasses.replace(LONG, rounds=4))
+    with pytest.raises(SetupError, match="Rounds can be added until the last one is over"):
+        more.next(done)
+
+
+def test_a_game_without_end_refuses_other_lengths_too() -> None:
+    done = [Finished(task.key) for task in played(Continuous(SHORT), most=30)]
+    with pytest.raises(SetupError, match="put the lengths of the experiment back"):
+        Continuous(dataclasses.replace(SHORT, defender_steps=4)).next(done)

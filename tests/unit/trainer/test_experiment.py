@@ -1,5 +1,6 @@
 """What an experiment file may say, and what it is told where it says something else."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def test_an_arm_that_is_not_played_needs_no_recipe() -> None:
     without = {key: value for key, value in yaml.safe_load(DEMO.read_text()).items() if key != "monitor_arm"}
     for data in (without, {**without, "monitor_arm": None}):
         experiment = experiments.parse(data, "game.yaml")
-        assert experiment.lengths.arm_steps == 0
+        assert experiment.lengths.side_run_steps == 0
         assert experiments.parse(yaml.safe_load(experiments.dump(experiment)), "again") == experiment
 
 
@@ -74,3 +75,26 @@ def test_players_may_use_slots_of_any_name() -> None:
     slots = parsed(policies={"slots": {"attacker": "opponent_3"}}).policies.slots
     assert slots.names == ("opponent_3", "defender", "defender_stable")
     assert (slots.of(Role.ATTACKER), slots.of(Role.DEFENDER)) == ("opponent_3", "defender")
+
+
+def test_a_run_goes_on_with_more_rounds_and_other_timeouts() -> None:
+    before = experiments.load(DEMO).model_dump(mode="json")
+    now = copy.deepcopy(before)
+    now["schedule"] |= {"rounds": 9, "bout_timeout_s": 5.0}
+    experiments.refuse_changed(before, now)
+
+
+def test_a_run_does_not_go_on_with_another_recipe_and_says_what_changed() -> None:
+    before = experiments.load(DEMO).model_dump(mode="json")
+    now = copy.deepcopy(before)
+    now["seed"] = 7
+    now["defender"]["learner"]["learning_rate"] = 0.5
+    with pytest.raises(SetupError, match=r"defender\.learner\.learning_rate was 0.0003 and is 0.5; seed was 0 and is 7"):
+        experiments.refuse_changed(before, now)
+
+
+def test_a_schedule_that_is_not_installed_is_refused_by_name() -> None:
+    content = experiments.load(DEMO).model_dump(mode="json")
+    content["schedule"]["name"] = "simultaneous"
+    with pytest.raises(SetupError, match="there is no schedule 'simultaneous'; installed are alternate, continuous"):
+        experiments.parse(content, "the test's experiment")

@@ -6,7 +6,7 @@ import pytest
 
 from harden.domain.errors import SetupError
 from harden.domain.game import Use, attacked
-from harden.trainer.seeding import categories_of
+from harden.trainer.game.seeding import categories_of
 from harden.worlds import registry
 from harden.worlds.arena.__main__ import main as build_arena
 from tests.support.loop import an_experiment

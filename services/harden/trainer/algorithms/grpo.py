@@ -119,19 +119,19 @@ class GroupPlay(Algorithm, ABC):
 
         Raises ValueError naming a category without seeds.
         """
-        moment, mix = request.moment, self.settings.mix
+        batch, mix = request.batch, self.settings.mix
         counts = plan.apportion(self.settings.bouts_per_step, [component.share for component in mix])
         wanted = sum(n for n, component in zip(counts, mix, strict=True) if component.attacks == Strategy.RECORDED)
-        replay = iter(request.replay(wanted, ids.random_seed(moment.bout_id("replay"))) if wanted else ())
+        replay = iter(request.replay(wanted, ids.random_seed(batch.bout_id("replay"))) if wanted else ())
         bouts: list[Bout] = []
         for component, count in zip(mix, counts, strict=True):
             is_replay = component.attacks == Strategy.RECORDED
             old = [attack for _, attack in zip(range(count), replay, strict=False)] if is_replay else []
             for attack in old:
                 recorded = AttackPlan(Strategy.RECORDED, 1, recorded=(attack.attack,))
-                bouts.append(self._bout(moment, len(bouts), component, attack.seed, recorded))
-            for seed in plan.draw(request.seeds, component.category, count - len(old), moment.rng(component.name)):
-                bouts.append(self._bout(moment, len(bouts), component, seed, self._plan(component)))
+                bouts.append(self._bout(batch, len(bouts), component, attack.seed, recorded))
+            for seed in plan.draw(request.seeds, component.category, count - len(old), batch.rng(component.name)):
+                bouts.append(self._bout(batch, len(bouts), component, seed, self._plan(component)))
         return bouts
 
     def _plan(self, component: Component) -> AttackPlan:
@@ -144,22 +144,22 @@ class GroupPlay(Algorithm, ABC):
             parameters=component.parameters,
         )
 
-    def _bout(self, moment: plan.Moment, index: int, component: Component, seed: Seed, attacks: AttackPlan) -> Bout:
+    def _bout(self, batch: plan.BatchKey, index: int, component: Component, seed: Seed, attacks: AttackPlan) -> Bout:
         return Bout(
-            bout_id=moment.bout_id(index),
-            run_id=moment.run_id,
+            bout_id=batch.bout_id(index),
+            run_id=batch.run_id,
             purpose=Purpose.TRAIN,
             learners=(self.equipment.role,),
-            round=moment.round,
-            step=moment.step,
+            round=batch.round,
+            step=batch.step,
             suite=component.name,
             seed=seed,
             attack_plan=attacks,
             num_responses=self.settings.num_responses,
             response_sampling=self.equipment.response_sampling,
-            attacker=moment.policies[Role.ATTACKER],
-            defender=moment.policies[Role.DEFENDER],
-            panel=moment.panel,
+            attacker=batch.policies[Role.ATTACKER],
+            defender=batch.policies[Role.DEFENDER],
+            panel=batch.panel,
         )
 
     def terms(self, judged: Sequence[JudgedBout], context: StepContext) -> StepTerms:

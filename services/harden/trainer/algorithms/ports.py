@@ -17,7 +17,7 @@ from harden.domain.seed import Seed
 from harden.domain.verdict import JudgedBout
 from harden.store.ports import BlobStore
 from harden.trainer.core.admission import LagOf
-from harden.trainer.core.plan import Moment, Replayed
+from harden.trainer.core.plan import BatchKey, Replayed
 from harden.trainer.objectives.ports import Term
 
 SeedPool = Mapping[str, Sequence[Seed]]
@@ -43,7 +43,7 @@ class BoutRequest:
     `replay(count, random_seed)` draws attacks that once worked; fewer where there are fewer.
     """
 
-    moment: Moment
+    batch: BatchKey
     seeds: SeedPool
     replay: Callable[[int, int], Sequence[Replayed]]
 

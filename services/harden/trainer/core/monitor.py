@@ -35,35 +35,39 @@ class Breach:
         return f"{self.rule}: {self.value:.3f} is {relation} {self.limit:g}"
 
 
-def breaches(record: Mapping[str, Any], limits: Limits, suite: str) -> list[Breach]:
-    """Every limit the round's record breaks. `suite`: the one the world guards. Without any row of it, refusal and accuracy
-    are breaches: no evidence, no pass.
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a decision rests on.
 
-    `record` has rates as JSON under `refusal` and `accuracy` by suite, and the round's `steps` with their role and
-    `zero_variance_share`; a record without defender steps says nothing about variance.
+    `rates`: as JSON, by measure ("refusal", "accuracy") and suite. `zero_variance`: share of groups without variance in
+    each of the defender's steps; of none of them nothing is known.
+    """
+
+    rates: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    zero_variance: Sequence[float]
+
+
+def breaches(evidence: Evidence, limits: Limits, suite: str) -> list[Breach]:
+    """Every limit that is broken. `suite`: the one the world guards. Without any row of it, refusal and accuracy are
+    breaches: no evidence, no pass.
     """
     found = []
     if limits.max_refusal_ordinary is not None:
-        refused = _rate(record, "refusal", suite)
+        refused = _rate(evidence, "refusal", suite)
         if refused is None or refused > limits.max_refusal_ordinary:
             found.append(Breach("refusal_ordinary", refused, limits.max_refusal_ordinary))
     if limits.min_accuracy_ordinary is not None:
-        accuracy = _rate(record, "accuracy", suite)
+        accuracy = _rate(evidence, "accuracy", suite)
         if accuracy is None or accuracy < limits.min_accuracy_ordinary:
             found.append(Breach("accuracy_ordinary", accuracy, limits.min_accuracy_ordinary))
-    if limits.max_zero_variance is not None:
-        share = _zero_variance(record.get("steps", ()))
-        if share is not None and share > limits.max_zero_variance:
+    if limits.max_zero_variance is not None and evidence.zero_variance:
+        last = evidence.zero_variance[-NUM_LAST_STEPS:]
+        share = sum(last) / len(last)
+        if share > limits.max_zero_variance:
             found.append(Breach("zero_variance", share, limits.max_zero_variance))
     return found
 
 
-def _rate(record: Mapping[str, Any], measure: str, suite: str) -> float | None:
-    rate = record.get(measure, {}).get(suite)
+def _rate(evidence: Evidence, measure: str, suite: str) -> float | None:
+    rate = evidence.rates.get(measure, {}).get(suite)
     return rate["rate"] if rate and rate["n"] else None
-
-
-def _zero_variance(steps: Sequence[Mapping[str, Any]]) -> float | None:
-    """Mean share of groups without variance in the defender's last steps."""
-    shares = [step["zero_variance_share"] for step in steps if step["role"] == "defender"][-NUM_LAST_STEPS:]
-    return sum(shares) / len(shares) if shares else None

@@ -13,7 +13,7 @@ from harden.domain.seed import Seed
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class BatchKey:
     """Where in the game bouts are planned. `name` makes their ids differ from those of every other task."""
 
     run_id: str
@@ -65,48 +65,48 @@ def draw(seeds: Mapping[str, Sequence[Seed]], category: str, count: int, rng: ra
 
 
 def measuring_bouts(
-    moment: Moment, seeds: Sequence[Seed], num_attacks: int, attack_sampling: Sampling, response_sampling: Sampling
+    batch: BatchKey, seeds: Sequence[Seed], num_attacks: int, attack_sampling: Sampling, response_sampling: Sampling
 ) -> list[Bout]:
     """One bout a seed, each with fresh attacks of the current attacker, answered once."""
     return [
         Bout(
-            bout_id=moment.bout_id(i),
-            run_id=moment.run_id,
+            bout_id=batch.bout_id(i),
+            run_id=batch.run_id,
             purpose=Purpose.EVALUATE,
             learners=(),
-            round=moment.round,
-            step=moment.step,
-            suite=moment.name,
+            round=batch.round,
+            step=batch.step,
+            suite=batch.name,
             seed=seed,
             attack_plan=AttackPlan(Strategy.POLICY, num_attacks, sampling=attack_sampling),
             num_responses=1,
             response_sampling=response_sampling,
-            attacker=moment.policies[Role.ATTACKER],
-            defender=moment.policies[Role.DEFENDER],
-            panel=moment.panel,
+            attacker=batch.policies[Role.ATTACKER],
+            defender=batch.policies[Role.DEFENDER],
+            panel=batch.panel,
         )
         for i, seed in enumerate(seeds)
     ]
 
 
-def evaluation_bouts(moment: Moment, suites: Sequence[Suite], response_sampling: Sampling) -> list[Bout]:
+def evaluation_bouts(batch: BatchKey, suites: Sequence[Suite], response_sampling: Sampling) -> list[Bout]:
     """One bout a case, its recorded attacks answered once each. `suite` says which suite a bout counts towards."""
     return [
         Bout(
-            bout_id=moment.bout_id(f"{suite.name}/{i}"),
-            run_id=moment.run_id,
+            bout_id=batch.bout_id(f"{suite.name}/{i}"),
+            run_id=batch.run_id,
             purpose=Purpose.EVALUATE,
             learners=(),
-            round=moment.round,
-            step=moment.step,
+            round=batch.round,
+            step=batch.step,
             suite=suite.name,
             seed=case.seed,
             attack_plan=AttackPlan(Strategy.RECORDED, len(case.attacks), recorded=case.attacks),
             num_responses=1,
             response_sampling=response_sampling,
-            attacker=moment.policies[Role.ATTACKER],
-            defender=moment.policies[Role.DEFENDER],
-            panel=moment.panel,
+            attacker=batch.policies[Role.ATTACKER],
+            defender=batch.policies[Role.DEFENDER],
+            panel=batch.panel,
         )
         for suite in suites
         for i, case in enumerate(suite.cases)

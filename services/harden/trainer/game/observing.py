@@ -7,36 +7,18 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from harden import metrics
-from harden.domain.bout import Bout, Purpose
+from harden.domain.bout import Bout, Purpose, Role
 from harden.domain.verdict import JudgedBout
 from harden.statistics import Rate
 from harden.trainer.algorithms.ports import StepTerms
+from harden.trainer.core.history import About
 from harden.trainer.core.results import Measured, harmful_share
-from harden.trainer.core.schedule import EndArm, Evaluate, Learn, Matrix, MeasureAttacker, Monitor, Publish, StartArm, Task
-from harden.trainer.game import Game
+from harden.trainer.game.rundir import Progress, RunDir
+from harden.trainer.game.state import Game
 from harden.trainer.learner.report import StepReport
 from harden.trainer.publisher import Published
-from harden.trainer.rundir import Progress, RunDir
 
 log = structlog.get_logger()
-
-# Rough cost of a task relative to a defender step, for the share of the game that is done.
-_WEIGHT: dict[type, float] = {
-    Evaluate: 10.0,
-    MeasureAttacker: 5.0,
-    Matrix: 25.0,
-    Monitor: 0.5,
-    Publish: 0.5,
-    StartArm: 1.0,
-    EndArm: 2.0,
-}
-_ATTACKER_STEP = 2.5
-
-
-def weight(task: Task) -> float:
-    if isinstance(task, Learn):
-        return _ATTACKER_STEP if task.role == "attacker" else 1.0
-    return _WEIGHT[type(task)]
 
 
 class Observer:
@@ -44,7 +26,6 @@ class Observer:
         self,
         run_dir: RunDir,
         registry: CollectorRegistry,
-        tasks: Sequence[Task],
         rounds: int,
         now: Callable[[], float],
         *,
@@ -54,7 +35,6 @@ class Observer:
         self._run_dir = run_dir
         self._rounds = rounds
         self._now = now
-        self._weights = [weight(task) for task in tasks]
         self._progress = Progress("start", 0, rounds, 0, 0, 0, None, 0.0, "")
         self._scheduled = metrics.BOUTS_SCHEDULED.counter(registry)
         self._trained = metrics.BOUTS_TRAINED.counter(registry)
@@ -73,14 +53,22 @@ class Observer:
         self._zero_variance = metrics.ZERO_VARIANCE_SHARE.gauge(registry)
         self._version = metrics.POLICY_VERSION.gauge(registry)
 
-    def begins(self, task: Task, game: Game) -> None:
-        done = sum(self._weights[: game.position]) / sum(self._weights)
-        phase, step, steps, message = _describe(task)
-        round_ = min(getattr(task, "round", self._progress.round), self._rounds)
+    def begins(self, about: About, done: float | None, game: Game) -> None:
+        """`done`: share of the game, None where it has no end."""
+        # What follows the last round is counted as part of it; a game without end has no last one.
+        round_ = about.round if done is None else min(about.round, self._rounds)
         self._round.set(round_)
         self._note_expired(game.ledger.num_expired())
         self._progress = Progress(
-            phase, round_, self._rounds, step, steps, game.ledger.num_open(), self._progress.attack_success, done, message
+            phase=about.phase,
+            round=round_,
+            rounds=self._rounds,
+            step=about.step,
+            steps=about.steps,
+            in_flight=game.ledger.num_open(),
+            attack_success=self._progress.attack_success,
+            fraction_done=done,
+            message=about.message,
         )
         self._run_dir.progress(self._progress)
 
@@ -97,8 +85,17 @@ class Observer:
         """Bouts that nobody learns from came back."""
         self._evaluated.inc(len(judged))
 
-    def learned(self, task: Learn, report: StepReport, learned: StepTerms, judged: Sequence[JudgedBout], game: Game) -> None:
-        role = task.role.value
+    def learned(
+        self,
+        place: tuple[Role, int, int],
+        report: StepReport,
+        learned: StepTerms,
+        judged: Sequence[JudgedBout],
+        game: Game,
+    ) -> None:
+        """`place`: role, round and step."""
+        player, round_, step = place
+        role = player.value
         self._trained.labels(role=role).inc(len(judged) - len(learned.dropped))
         for reason in learned.dropped.values():
             self._dropped.labels(reason=reason).inc()
@@ -119,23 +116,23 @@ class Observer:
             "lag_max": max(lags, default=0),
             "seconds": report.seconds,
         }
-        game.records.step(task.round, task.role, task.step, {k: _rounded(v) for k, v in figures.items()})
+        game.records.step(round_, player, step, {k: _rounded(v) for k, v in figures.items()})
         if success is not None:
             self._note_success(success)
         for note in report.notes:
             log.warning("setting_cannot_act", role=role, note=note)
         if report.skipped:
-            log.warning("step_skipped", role=role, round=task.round, step=task.step, reason=report.skipped)
-        log.info("learned", role=role, round=task.round, step=task.step, **{k: _rounded(v) for k, v in figures.items()})
+            log.warning("step_skipped", role=role, round=round_, step=step, reason=report.skipped)
+        log.info("learned", role=role, round=round_, step=step, **{k: _rounded(v) for k, v in figures.items()})
 
     def published(self, published: Published) -> None:
         policy = published.policy
         self._version.labels(slot=policy.slot, kind="published").set(policy.version)
         log.info("policy_published", slot=policy.slot, version=policy.version, digest=policy.digest)
 
-    def measured(self, task: MeasureAttacker, measured: Measured) -> None:
+    def measured(self, round_: int, when: str, measured: Measured) -> None:
         self._note_success(measured.success.rate)
-        log.info("attacker_measured", round=task.round, when=task.when, success=measured.success.rate)
+        log.info("attacker_measured", round=round_, when=when, success=measured.success.rate)
 
     def evaluated(self, round_: int, rates: Mapping[str, Mapping[str, Rate]]) -> None:
         guarded = rates["refusal"].get(self._guarded_suite)
@@ -171,22 +168,3 @@ def _fields(progress: Progress) -> dict[str, Any]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 5)
-
-
-def _describe(task: Task) -> tuple[str, int, int, str]:
-    """Phase, step, steps and a word for people."""
-    match task:
-        case Publish():
-            return ("start" if task.reason == "start" else str(task.role), 0, 0, f"publishing the {task.role}")
-        case Learn():
-            return ("monitor_arm" if task.arm else str(task.role), task.step + 1, task.of, "")
-        case MeasureAttacker():
-            return ("evaluate", 0, 0, f"measuring the attacker {task.when} the defence")
-        case Evaluate():
-            return ("evaluate", 0, 0, "evaluating")
-        case Monitor():
-            return ("evaluate", 0, 0, "checking the round")
-        case StartArm() | EndArm():
-            return ("monitor_arm", 0, 0, "training without benign prompts, for the monitor to catch")
-        case Matrix():
-            return ("matrix", 0, 0, "every attacker against every defender")

@@ -18,7 +18,7 @@ class Progress:
     steps: int
     in_flight: int
     attack_success: float | None
-    fraction_done: float
+    fraction_done: float | None  # None: the game has no end
     message: str
 
 

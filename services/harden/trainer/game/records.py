@@ -8,7 +8,7 @@ from harden.domain.policy import PolicyRef
 from harden.domain.seed import Seed
 from harden.statistics import Rate
 from harden.trainer.core.results import Measured
-from harden.trainer.rundir import RunDir
+from harden.trainer.game.rundir import RunDir
 
 Rates = Mapping[str, Mapping[str, Rate]]
 

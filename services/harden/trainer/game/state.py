@@ -8,18 +8,18 @@ from typing import Any
 
 from harden.bus.ports import Partition
 from harden.domain.bout import Role
-from harden.trainer.checkpoint import Checkpoints, Part
+from harden.trainer.core.history import Finished
 from harden.trainer.core.ledger import Ledger
 from harden.trainer.core.replay import ReplayPool
-from harden.trainer.player import Player
-from harden.trainer.records import Records
-
-ATTACKER, DEFENDER = Role.ATTACKER, Role.DEFENDER
+from harden.trainer.experiment import refuse_changed
+from harden.trainer.game.checkpoint import Checkpoints, Part
+from harden.trainer.game.player import Player
+from harden.trainer.game.records import Records
 
 
 @dataclass(frozen=True, slots=True)
 class SavedWeights:
-    """A learner's state at a moment worth going back to; `stamp` names the moment."""
+    """A learner's state worth going back to; `stamp` says which."""
 
     stamp: str
     path: Path
@@ -31,15 +31,16 @@ class SavedWeights:
 @dataclass
 class Game:
     run_id: str
-    sides: Mapping[Role, Player]
+    experiment: Mapping[str, Any]  # as JSON
+    players: Mapping[Role, Player]
     pool: ReplayPool
     records: Records
     remembered: Path  # directory of the states in `saved`, on the file system of the checkpoints
     ledger: Ledger = field(default_factory=Ledger)
-    position: int = 0  # index of the next task
-    # task index -> bouts of that step, sent while an earlier step was learned from
-    scheduled: dict[int, list[str]] = field(default_factory=dict)
-    # round -> [seed id, attack text, family] of the attacker that began it, for the matrix
+    history: list[Finished] = field(default_factory=list)
+    # task key of a step -> its bouts, sent while an earlier step was learned from
+    scheduled: dict[str, list[str]] = field(default_factory=dict)
+    # round -> [seed id, attack text, family] of the attacker that began it, for cross-play
     attacks_by_round: dict[int, list[list[str]]] = field(default_factory=dict)
     good_round: int = 0
     saved: dict[str, SavedWeights] = field(default_factory=dict)  # "first", "good": the defender's
@@ -47,7 +48,7 @@ class Game:
 
     def remember_defender(self, name: str, stamp: str) -> None:
         path = self._room_for(name, stamp)
-        self.sides[DEFENDER].learner.save_state(path)
+        self.players[Role.DEFENDER].learner.save_state(path)
         self.saved[name] = SavedWeights(stamp, path)
 
     def _room_for(self, name: str, stamp: str) -> Path:
@@ -60,36 +61,41 @@ class Game:
     def save(self, checkpoints: Checkpoints, offsets: Mapping[Partition, int]) -> None:
         state: dict[str, Any] = {
             "run_id": self.run_id,
-            "position": self.position,
+            "experiment": self.experiment,
+            "history": [[done.key, done.outcome] for done in self.history],
             "offsets": [[partition.topic, partition.number, offset] for partition, offset in offsets.items()],
-            "sides": {role.value: side.to_json() for role, side in self.sides.items()},
+            "players": {role.value: player.to_json() for role, player in self.players.items()},
             "pool": self.pool.to_json(),
             "records": self.records.rounds,
             "ledger": self.ledger.to_json(),
-            "scheduled": {str(index): bout_ids for index, bout_ids in self.scheduled.items()},
+            "scheduled": self.scheduled,
             "attacks_by_round": {str(r): attacks for r, attacks in self.attacks_by_round.items()},
             "good_round": self.good_round,
             "saved": {name: weights.stamp for name, weights in self.saved.items()},
             "play_seconds": self.play_seconds,
         }
-        parts = {role.value: Part(str(side.state_stamp), side.learner.save_state) for role, side in self.sides.items()}
+        parts = {role.value: Part(str(player.state_stamp), player.learner.save_state) for role, player in self.players.items()}
         parts |= {name: Part(weights.stamp, weights.link) for name, weights in self.saved.items()}
         checkpoints.save(state, parts)
 
     def restore(self, checkpoints: Checkpoints) -> dict[Partition, int] | None:
-        """Puts everything back as the newest checkpoint has it; returns its offsets, None where there is no checkpoint."""
+        """Puts everything back as the newest checkpoint has it; returns its offsets, None where there is no checkpoint.
+
+        SetupError where the run began with another experiment.
+        """
         newest = checkpoints.newest()
         if newest is None:
             return None
         state, directory = newest
-        for role, side in self.sides.items():
-            side.restore(state["sides"][role.value])
-            side.learner.load_state(directory / role.value)
-        self.position = state["position"]
+        refuse_changed(state["experiment"], self.experiment)
+        for role, player in self.players.items():
+            player.restore(state["players"][role.value])
+            player.learner.load_state(directory / role.value)
+        self.history = [Finished(key, outcome) for key, outcome in state["history"]]
         self.pool.restore(state["pool"])
         self.records.rounds = state["records"]
         self.ledger.restore(state["ledger"])
-        self.scheduled = {int(index): bout_ids for index, bout_ids in state["scheduled"].items()}
+        self.scheduled = dict(state["scheduled"])
         self.attacks_by_round = {int(r): attacks for r, attacks in state["attacks_by_round"].items()}
         self.good_round = state["good_round"]
         for name, stamp in state["saved"].items():

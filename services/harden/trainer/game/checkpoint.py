@@ -3,7 +3,7 @@
     <run>/checkpoints/<number>/state.json, <part>...      a complete checkpoint; the highest number holds
     <run>/checkpoints/.incomplete                         being written; never read
 
-A directory is renamed into place when it is complete, so a process killed at any moment leaves the one before.
+A directory is renamed into place when it is complete, so a process killed at any batch leaves the one before.
 """
 
 import json
@@ -18,7 +18,7 @@ from harden.domain.errors import SetupError
 
 # The newest, and one before it in case a disk loses what was written last.
 KEPT = 2
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,113 @@
+"""What tasks play with: the state of the game, the ring, and a few things that several of them do."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harden.domain.bout import Bout, Role
+from harden.domain.completion import Sampling
+from harden.domain.game import Suite
+from harden.domain.policy import PolicyRef
+from harden.domain.seed import Seed
+from harden.domain.verdict import JudgedBout
+from harden.statistics import Rate
+from harden.trainer.algorithms.ports import Algorithm
+from harden.trainer.core import plan, results
+from harden.trainer.core.plan import BatchKey
+from harden.trainer.experiment import Experiment
+from harden.trainer.game.observing import Observer
+from harden.trainer.game.player import Player
+from harden.trainer.game.state import Game
+from harden.trainer.inbox import Inbox
+from harden.trainer.publisher import Published, Publisher
+from harden.trainer.ring import Ring
+
+# The recipe of the monitor's side run, beside those of the two roles.
+SIDE_RUN = "monitor_arm"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the world and the seeds topic give a game, the same for every task."""
+
+    seeds: Mapping[str, Sequence[Seed]]  # by category
+    attacked: Sequence[Seed]  # those of attacked categories
+    suites: Sequence[Suite]
+    suites_between: Sequence[Suite]  # for rounds that are neither the first nor the last
+    guarded_suite: str
+    side_run_suite: str
+
+
+@dataclass(frozen=True)
+class GameContext:
+    """`algorithms`: by recipe, which is a role or SIDE_RUN."""
+
+    experiment: Experiment
+    game: Game
+    material: Material
+    algorithms: Mapping[str, Algorithm]
+    ring: Ring
+    inbox: Inbox
+    publisher: Publisher
+    observer: Observer
+    clock: Callable[[], float] = field(default=time.monotonic)
+
+    # Asking the ring
+
+    def ask(self, bouts: Sequence[Bout]) -> list[JudgedBout]:
+        """Bouts that nobody learns from, there and back."""
+        bout_ids = [bout.bout_id for bout in bouts]
+        self.inbox.expect(bout_ids)
+        self.ring.schedule(bouts)
+        self.observer.scheduled(bouts)
+        judged = self.take(bout_ids)
+        self.observer.answered(judged)
+        return judged
+
+    def take(self, bout_ids: Sequence[str]) -> list[JudgedBout]:
+        """What came back of these bouts; those that died or stayed away are missing."""
+        return self.inbox.take(bout_ids, self.experiment.schedule.bout_timeout_s, self.observer.waiting)
+
+    def rates(self, batch: BatchKey, suites: Sequence[Suite]) -> dict[str, dict[str, Rate]]:
+        """The current policies on these suites, by measure and suite."""
+        judged = self.ask(plan.evaluation_bouts(batch, suites, self.greedy()))
+        return results.rates(judged, {suite.name: suite.measures for suite in suites}, self.experiment.seed)
+
+    def batch(self, round_: int, step: int, name: str) -> BatchKey:
+        return BatchKey(self.game.run_id, round_, step, name, self.policies(), self.experiment.panel)
+
+    def greedy(self) -> Sampling:
+        return Sampling(self.experiment.sampling.response.max_tokens, temperature=0.0)
+
+    # Policies
+
+    def policies(self) -> dict[Role, PolicyRef]:
+        return {role: self.current(role).policy for role in Role}
+
+    def current(self, role: Role) -> Published:
+        current = self.game.players[role].current
+        assert current is not None, "a schedule begins with publications"
+        return current
+
+    def wait_until_served(self, published: Published) -> None:
+        self.inbox.wait_until_served(published.policy, self.experiment.schedule.serve_timeout_s)
+
+    def go_back(self, player: Player, to: Published, reason: str) -> Published:
+        """Publishes an older policy again, under a new version, and waits until that is served."""
+        published = player.go_back(self.publisher, to, reason)
+        self.observer.published(published)
+        self.wait_until_served(published)
+        return published
+
+    def roll_back(self) -> Published:
+        """The defender of the last good round again: in the learner, on the topic, in Triton."""
+        player = self.game.players[Role.DEFENDER]
+        good = player.by_round[self.game.good_round]
+        player.load(self.game.saved["good"].path)
+        return self.go_back(player, good, "rollback")
+
+    def close_round(self, round_: int) -> None:
+        """Closes the round's account of bouts and swaps."""
+        self.game.records.close(round_, self.game.ledger.account(round_).to_json(), self.publisher.swaps.to_json())
+        self.publisher.open_account()
+        self.game.ledger.forget_before(round_)

@@ -1,0 +1,1 @@
+"""Tasks: the things a game does, one file each."""

@@ -1,0 +1,78 @@
+"""Learn: one batch of bouts and one update."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harden.domain.bout import Role
+from harden.trainer.algorithms.ports import BoutRequest, StepContext
+from harden.trainer.core import results
+from harden.trainer.core.history import About, Outcome
+from harden.trainer.core.ledger import End
+from harden.trainer.game.context import GameContext
+
+ATTACKER_STEP_COST = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """`of` steps make a phase. `recipe` names the algorithm that it follows: the role's, or that of a side run."""
+
+    role: Role
+    round: int
+    step: int
+    of: int
+    recipe: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.recipe or self.role.value
+
+    @property
+    def key(self) -> str:
+        return f"round-{self.round}/{self.name}/step-{self.step}"
+
+    @property
+    def about(self) -> About:
+        return About(self.name, self.round, "", self.step + 1, self.of)
+
+    @property
+    def cost(self) -> float:
+        return ATTACKER_STEP_COST if self.role is Role.ATTACKER else 1.0
+
+    def play(self, context: GameContext) -> Outcome:
+        """Takes what came back of its bouts, learns, and says of every bout what became of it."""
+        schedule([self], context)
+        game = context.game
+        judged = context.take(game.scheduled.pop(self.key))
+        player = game.players[self.role]
+        step = StepContext(game.run_id, self.round, self.step, context.material.seeds, player.lag_of)
+        learned = context.algorithms[self.name].terms(judged, step)
+        report = player.step(learned.terms)
+        if report.skipped and not report.moved:
+            learned = learned.without(judged, report.skipped)
+        for bout in judged:
+            reason = learned.dropped.get(bout.bout.bout_id)
+            game.ledger.end(bout.bout.bout_id, End.DROPPED if reason else End.TRAINED, reason or "")
+        game.pool.add(results.successes(judged))
+        context.observer.learned((self.role, self.round, self.step), report, learned, judged, game)
+        return {
+            "round": self.round,
+            "role": self.role.value,
+            "recipe": self.name,
+            "zero_variance_share": report.figure("zero_variance_share"),
+        }
+
+
+def schedule(steps: Sequence[Learn], context: GameContext) -> None:
+    """Puts the bouts of these steps on the ring, those excepted that are there already."""
+    game = context.game
+    for step in steps:
+        if step.key in game.scheduled:
+            continue
+        request = BoutRequest(context.batch(step.round, step.step, step.name), context.material.seeds, game.pool.sample)
+        bouts = context.algorithms[step.name].bouts(request)
+        bout_ids = [bout.bout_id for bout in bouts]
+        game.ledger.schedule(bout_ids, step.round)
+        context.ring.schedule(bouts)
+        context.observer.scheduled(bouts)
+        game.scheduled[step.key] = bout_ids

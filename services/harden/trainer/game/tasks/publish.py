@@ -1,0 +1,51 @@
+"""Publish: a player's weights become its slot's policy."""
+
+from dataclasses import dataclass
+
+from harden.domain.bout import Role
+from harden.trainer.core.history import About, Outcome
+from harden.trainer.game.context import GameContext
+
+START = "start"
+IN_PHASE = "step"
+PHASE_END = "phase_end"
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """`step`: steps of the phase before it. Where `wait`, the game goes on only when every replica of the slot serves it."""
+
+    role: Role
+    round: int
+    reason: str
+    wait: bool
+    step: int = 0
+    recipe: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"round-{self.round}/{self.recipe or self.role.value}/publish-{self.reason}-{self.step}"
+
+    @property
+    def about(self) -> About:
+        return About(
+            START if self.reason == START else self.recipe or self.role.value, self.round, f"publishing the {self.role}"
+        )
+
+    @property
+    def cost(self) -> float:
+        return 0.5
+
+    def play(self, context: GameContext) -> Outcome:
+        player = context.game.players[self.role]
+        published = player.publish(context.publisher, round_=self.round, reason=self.reason)
+        if self.reason == START:
+            player.by_round[0] = published
+            if self.role is Role.DEFENDER:
+                context.game.remember_defender("first", "first")
+                context.game.remember_defender("good", "first")
+                context.wait_until_served(player.publish_stable(context.publisher, context.experiment.policies.slots.stable))
+        context.observer.published(published)
+        if self.wait:
+            context.wait_until_served(published)
+        return {"digest": published.policy.digest, "version": published.policy.version}

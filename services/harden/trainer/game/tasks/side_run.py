@@ -1,0 +1,76 @@
+"""The monitor's side run: the first defender trained by another recipe, for the monitor to catch what comes of it."""
+
+from dataclasses import dataclass
+
+from harden.domain.bout import Role
+from harden.trainer.core import monitor
+from harden.trainer.core.history import About, Outcome
+from harden.trainer.game.context import SIDE_RUN, GameContext
+
+_MESSAGE = "training without benign prompts, for the monitor to catch"
+
+
+@dataclass(frozen=True, slots=True)
+class StartSideRun:
+    """Puts the first defender back."""
+
+    round: int
+
+    @property
+    def key(self) -> str:
+        return f"round-{self.round}/{SIDE_RUN}/start"
+
+    @property
+    def about(self) -> About:
+        return About(SIDE_RUN, self.round, _MESSAGE)
+
+    @property
+    def cost(self) -> float:
+        return 1.0
+
+    def play(self, context: GameContext) -> Outcome:
+        player = context.game.players[Role.DEFENDER]
+        player.load(context.game.saved["first"].path)
+        context.go_back(player, player.by_round[0], SIDE_RUN)
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class EndSideRun:
+    """Lets the monitor look at what the side run made, and rolls it back where a limit is broken."""
+
+    round: int
+    steps: int
+
+    @property
+    def key(self) -> str:
+        return f"round-{self.round}/{SIDE_RUN}/end"
+
+    @property
+    def about(self) -> About:
+        return About(SIDE_RUN, self.round, _MESSAGE)
+
+    @property
+    def cost(self) -> float:
+        return 2.0
+
+    def play(self, context: GameContext) -> Outcome:
+        name = context.material.side_run_suite
+        suites = [suite for suite in context.material.suites if suite.name == name]
+        rates = context.rates(context.batch(self.round, 0, "evaluate_arm"), suites)
+        by_measure = {measure: {suite: rate.to_json() for suite, rate in by.items()} for measure, by in rates.items()}
+        # Its steps say nothing about variance: on attacks alone, groups without any are what it is there to make.
+        found = monitor.breaches(monitor.Evidence(by_measure, ()), context.experiment.monitor.limits(), name)
+        if found:
+            context.roll_back()
+        context.observer.arm_ended(
+            {
+                "refusal_ordinary": by_measure["refusal"][name],
+                "accuracy_ordinary": by_measure["accuracy"][name],
+                "rolled_back": bool(found),
+                "breaches": [str(breach) for breach in found],
+                "steps": self.steps,
+                "bouts": context.game.ledger.account(self.round).to_json(),
+            }
+        )
+        return {"rolled_back": bool(found), "rates": by_measure}
