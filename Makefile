@@ -7,9 +7,11 @@ PY := .venv/bin/python
 ARGS ?=
 # What the test verbs pass on to pytest: make test-fast TESTS="tests/unit/cli -x"
 TESTS ?=
+LINT := .cache/lint/bin
+CHECKS := lint imports types docs-check protos-check test
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-in-process test test-fast bench check lint types imports protos protos-check clean
+.PHONY: help install demo demo-in-process test test-fast bench check list-checks hooks docs docs-check lint imports types protos protos-check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,19 +38,35 @@ bench:  ## the benchmarks, into benchmarks/results.json and a table
 	@tools/setup/python.sh dev && tools/setup/kafka.sh
 	@$(PY) -m benchmarks.main $(ARGS)
 
-check: lint types imports protos-check test  ## what CI runs, fastest first
+check: $(CHECKS)  ## what CI runs, fastest first
 
-lint:  ## style and format
-	@tools/setup/python.sh dev
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+# .ci/run asks, and runs them one by one.
+list-checks:
+	@echo $(CHECKS)
+
+lint:  ## style and format; needs no library of ours
+	@tools/setup/lint.sh
+	@$(LINT)/ruff check . && $(LINT)/ruff format --check .
+
+imports:  ## who may import whom; needs no library of ours
+	@tools/setup/lint.sh
+	@PYTHONPATH=shared:services:protos/gen $(LINT)/lint-imports
+
+hooks:  ## git runs lint and imports before each commit
+	@tools/setup/lint.sh
+	@$(LINT)/pre-commit install
 
 types:  ## types
 	@tools/setup/python.sh dev
 	@.venv/bin/mypy
 
-imports:  ## who may import whom
+docs:  ## docs/reference from the code, and the code blocks of docs/extending.md
 	@tools/setup/python.sh dev
-	@.venv/bin/lint-imports
+	@$(PY) tools/docs/generate.py
+
+docs-check:  ## whether the generated documents are up to date
+	@tools/setup/python.sh dev
+	@$(PY) tools/docs/generate.py --check
 
 protos:  ## generated code from the contracts in protos/
 	@tools/setup/python.sh dev

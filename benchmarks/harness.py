@@ -18,7 +18,7 @@ COMMAND = "make bench ARGS='--only {}'"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One line of the table. `ratio`: higher is better whatever the unit, 1 is equal. `goal`: the least it may be."""
+    """One line of the table. `ratio`: higher is better for every unit, 1 is equal. `goal`: the lowest acceptable ratio."""
 
     name: str
     value: float

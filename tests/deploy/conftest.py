@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,16 @@ def promtool() -> Path:
     found = shutil.which("promtool")
     assert found, "these tests need promtool; install Debian's package prometheus"
     return Path(found)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built the way the images build it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    subprocess.run(command, check=True, cwd=deployed.ROOT, timeout=120)
+    (found,) = folder.glob("*.whl")
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Whoever asks a port asks one that somebody listens on."""
+"""Every port that something connects to is one that something listens on."""
 
 import re
 import urllib.error

@@ -25,7 +25,8 @@ def test_every_topic_named_in_deploy_or_the_runbook_is_in_the_catalogue() -> Non
 def test_brokers_make_no_topic_by_themselves() -> None:
     """A topic made by a typing error has default settings, and its messages are lost to everyone."""
     assert deployed.compose_services()["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
-    template = (deployed.DEPLOY / "local" / "kafka" / "server.properties.template").read_text(encoding="utf-8")
+    node = deployed.ROOT / "services" / "harden" / "local" / "kafka_node"
+    template = (node / "server.properties.template").read_text(encoding="utf-8")
     assert "auto.create.topics.enable=false" in template
 
 

@@ -1,4 +1,4 @@
-"""All services on one bus in this process: what must stay true of a whole game, whatever crosses the topics."""
+"""All services on one bus in this process: what must stay true of a whole game, however messages are delivered."""
 
 import json
 import random
@@ -122,7 +122,7 @@ def test_a_ring_that_delivers_everything_twice_and_out_of_order_trains_each_bout
     repeated: Counter[str] = Counter()
 
     def repeat() -> None:
-        """Sends whatever appears once more, each batch in another order."""
+        """Sends every message once more, each batch in another order."""
         reader = bus.log_reader([topic.name for topic in WORK], client_id="repeater")
         producer, rng = bus.producer(client_id="repeater"), random.Random(0)
         seen: set[tuple[str, bytes]] = set()

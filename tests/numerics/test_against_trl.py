@@ -137,6 +137,6 @@ def test_loss_and_gradient_equal_trls(
     }
     report = learner.step([twins.grpo(groups, **objective)])
 
-    # Llama's norm computes in float32 whatever the weights are: no two layouts agree better than it does.
+    # Llama's norm computes in float32 for weights of every type: no two layouts agree better than it does.
     assert report.loss == pytest.approx(loss.item(), rel=1e-6)
     assert twins.largest_difference(twins.gradients(twin), twins.gradients(learner.model)) < 1e-6

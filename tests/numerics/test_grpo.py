@@ -127,7 +127,7 @@ def test_k1_in_the_loss_is_refused() -> None:
 
 @pytest.mark.parametrize("ratio", ["decoupled", "behaviour"])
 @pytest.mark.parametrize("estimator", ["k1", "k3"])
-def test_a_weighted_kl_is_the_exact_one_whoever_sampled(estimator: str, ratio: str) -> None:
+def test_a_weighted_kl_is_the_exact_one_under_any_sampler(estimator: str, ratio: str) -> None:
     """The expectation over what a stale engine draws, in value and in gradient, is the KL of the policy to its reference."""
     theta, ref = policies()
     behav, prox = torch.randn(2, NUM_ACTIONS, generator=torch.Generator().manual_seed(7), dtype=torch.float64)

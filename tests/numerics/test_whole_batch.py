@@ -113,7 +113,7 @@ def test_two_passes_give_the_gradient_of_one(text_model: Path, layout: str) -> N
     two_report = two.step([Term(Balance(whole_batch=True), groups, weight=0.7)])
     assert one_report.loss == pytest.approx(two_report.loss, rel=1e-6)
     assert one_report.terms["balance"] == pytest.approx(two_report.terms["balance"], rel=1e-6)
-    # Llama's norm computes in float32 whatever the weights are, and rows of other lengths round it otherwise.
+    # Llama's norm computes in float32 for weights of every type, and rows of other lengths round it otherwise.
     assert twins.largest_difference(twins.gradients(one.model), twins.gradients(two.model)) < 1e-6
     assert own_gradient(one).item() == pytest.approx(own_gradient(two).item(), rel=1e-6)
 

@@ -71,7 +71,7 @@ class Publishing:
         self.send(published)
 
     def send(self, published: PolicyPublished) -> None:
-        """Says it as it is, whatever its signature."""
+        """Publishes it as it is, with any signature or none."""
         policy = published.policy
         meta = EventMeta(ids.root("test-publication", policy.digest, policy.version, self.version), time.time(), "trainer")
         self._producer.send([codec.to_message(POLICIES, Event(meta, published))])

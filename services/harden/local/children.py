@@ -1,7 +1,7 @@
 """Child processes that never outlive this one, however it ends: SIGKILL included.
 
 Each child leads a process group of its own, so that a Ctrl-C meant for us does not reach it before we have decided
-in which order things stop, and so that whatever it starts itself is stopped with it.
+in which order things stop, and so that the processes it starts itself are stopped with it.
 """
 
 import os

@@ -3,8 +3,8 @@
     with LocalKafka(work_dir) as kafka:
         bus = KafkaBus(KafkaSettings(bootstrap_servers=kafka.bootstrap_servers))
 
-Needs Java 17 or newer and, the first time, Maven. Nothing is installed outside the project: the jars go to
-`.cache/kafka`, data and log to the work directory. The node ends with its context, and also when this process dies.
+Needs Java 17 or newer and, the first time, Maven. The jars go to `.cache/kafka` in a checkout and to `~/.cache/harden/kafka`
+elsewhere, data and log to the work directory. The node ends with its context, and also when this process dies.
 """
 
 import base64
@@ -23,9 +23,19 @@ from types import TracebackType
 from harden.domain.errors import SetupError
 from harden.local.children import Child, Command, stop_all
 
-PROJECT = Path(__file__).resolve().parents[3]
-DEPLOY = PROJECT / "deploy" / "local" / "kafka"
-CACHE = PROJECT / ".cache" / "kafka"
+HERE = Path(__file__).resolve()
+# What the node is started with: its jars by name, its settings, its logging.
+FILES = HERE.with_name("kafka_node")
+
+
+def cache_directory() -> Path:
+    """Where the jars are kept: a checkout keeps its own, an installed wheel the user's."""
+    checkout = HERE.parents[3]
+    home = checkout / ".cache" if (checkout / "pyproject.toml").is_file() else Path.home() / ".cache" / "harden"
+    return home / "kafka"
+
+
+CACHE = cache_directory()
 OLDEST_JAVA = 17
 
 FETCH_TIMEOUT_S = 300
@@ -75,7 +85,7 @@ class LocalKafka:
         self._jars = fetch()
         self._work_dir.mkdir(parents=True, exist_ok=True)
         properties = self._write_properties()
-        program = [java, *_JVM, f"-Dlog4j2.configurationFile={DEPLOY / 'log4j2.properties'}", "-cp", f"{self._jars}/*"]
+        program = [java, *_JVM, f"-Dlog4j2.configurationFile={FILES / 'log4j2.properties'}", "-cp", f"{self._jars}/*"]
         self._format(program, properties)
         log = self._work_dir / "kafka.log"
         self._child = Child(Command("kafka", [*program, "kafka.Kafka", str(properties)], log))
@@ -97,7 +107,7 @@ class LocalKafka:
             self._child = None
 
     def _write_properties(self) -> Path:
-        template = Template((DEPLOY / "server.properties.template").read_text())
+        template = Template((FILES / "server.properties.template").read_text())
         properties = self._work_dir / "server.properties"
         filled = template.substitute(
             port=self._port, controller_port=_free_port(), log_dir=(self._work_dir / "data").resolve().as_posix()
@@ -140,7 +150,7 @@ def find_java() -> str:
 
 def fetch(cache: Path = CACHE) -> Path:
     """Directory of Kafka's jars, fetched once per content of the pom."""
-    pom = DEPLOY / "pom.xml"
+    pom = FILES / "pom.xml"
     jars = cache / hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
     if jars.is_dir():
         return jars

@@ -57,7 +57,7 @@ class LocalRing:
         self._triton.begin()
         ports = dict(zip(self._names, free_ports(len(self._names)), strict=True))
         addresses = Addresses(self._kafka.bootstrap_servers, self._triton.grpc_url)
-        # Before anything can play: whoever looks at a playing run finds where it answers.
+        # Before anything can play: a command that looks at a playing run finds where it answers.
         run.announce(Live(os.getpid(), addresses.bootstrap_servers, self._triton.grpc_url, self._triton.http_url, ports))
         self._supervisor.start(services.commands(run, self._plan.experiment.world, ports, addresses))
         self._triton.await_ready()
@@ -86,7 +86,7 @@ class LocalRing:
         return examples.pick(self._bus, self._plan.experiment)
 
     def stop(self) -> None:
-        """Whatever of it runs. Services first: they end cleanly only while the broker answers."""
+        """Stops the parts that run. Services first: they end cleanly only while the broker answers."""
         self._plan.run.withdraw()
         self._supervisor.stop(STOP_GRACE_S)
         if self._bus is not None:

@@ -194,8 +194,8 @@ def find_server() -> Path:
     server = Path(found.origin).parent / "tritonserver" if found and found.origin else None
     if server is None or not (server / "bin" / "tritonserver").is_file():
         raise SetupError(
-            "Triton is missing: the package nvidia-pytriton is not installed (`make install` does it; Linux on x86-64 or "
-            "ARM64 only). `harden demo --in-process` does without"
+            "Triton is missing: the package nvidia-pytriton is not installed (`make install` does it in a checkout, "
+            "`pip install 'harden[demo]'` elsewhere; Linux on x86-64 or ARM64 only). `harden demo --in-process` does without"
         )
     return server
 

@@ -29,14 +29,14 @@ from harden.worlds.registry import DEFAULT, check_installed
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class PolicySource(_Part):
     """Where a policy starts from."""
 
-    # A Hugging Face directory, or `<world>:<name>` for a checkpoint that ships with a world.
     directory: str = Field(min_length=1)
+    """A Hugging Face directory, or `<world>:<name>` for a checkpoint that ships with a world."""
 
 
 SlotName = Annotated[str, Field(pattern=SLOT_PATTERN)]
@@ -46,10 +46,11 @@ class Slots(_Part):
     """Which of the slots that Triton serves (HARDEN_TRITON__SLOTS) the game uses. Two games on one Triton share none."""
 
     attacker: SlotName = Slot.ATTACKER
-    # The newest candidate.
+    """The newest attacker."""
     defender: SlotName = Slot.DEFENDER
-    # What users get: the run publishes its first version and never moves it afterwards.
+    """The newest defender, a candidate."""
     stable: SlotName = Slot.DEFENDER_STABLE
+    """What users get: the run publishes its first version and never moves it afterwards."""
 
     @model_validator(mode="after")
     def _are_different(self) -> "Slots":
@@ -69,8 +70,11 @@ class Policies(_Part):
     """Left alone: the checkpoints `attacker` and `defender` that ship with the world."""
 
     attacker: PolicySource | None = None
+    """The attacker's start. None: the checkpoint `attacker` of the world."""
     defender: PolicySource | None = None
+    """The defender's start. None: the checkpoint `defender` of the world."""
     slots: Slots = Slots()
+    """Slots of Triton that the game uses."""
 
 
 def _installed_schedule(name: str) -> str:
@@ -81,24 +85,32 @@ def _installed_schedule(name: str) -> str:
 
 
 class Schedule(_Part):
-    # Name of the schedule, a plug-in of the group harden.schedules.
+    """How long the game is, and how far sampling may run ahead of learning."""
+
     name: Annotated[str, AfterValidator(_installed_schedule)] = "alternate"
+    """Name of the schedule, a plug-in of the group harden.schedules."""
     rounds: int = Field(4, ge=1, le=10_000)
-    # Steps between swaps inside a phase. Up to 8 did no measurable harm with importance sampling.
+    """Rounds. In each, the defender and then the attacker has its phase of steps."""
     publish_every: int = Field(5, ge=1)
-    # Steps whose bouts may be under way beyond the one being learned from. 0 is synchronous.
+    """Steps between publications of the learning policy. Up to 8 did no measurable harm with importance sampling."""
     in_flight_steps: int = Field(1, ge=0, le=16)
-    # Updates a policy may have behind it that the one that answered had not; later bouts are dropped as "stale".
+    """Steps whose bouts may be under way beyond the one being learned from. 0 is synchronous."""
     max_version_lag: int = Field(12, ge=0)
-    # A bout without verdicts for this long is expired and the step goes on without it.
+    """Maximum number of updates between the policy that answered and the one being trained; older samples are
+    dropped as "stale"."""
     bout_timeout_s: float = Field(60.0, gt=0)
-    # How long a publication may take to be served before the run fails.
+    """Seconds after which a bout without verdicts expires; the step goes on without it."""
     serve_timeout_s: float = Field(60.0, gt=0)
+    """Seconds that a publication may take to be served before the run fails."""
 
 
 class SamplingSettings(_Part):
+    """How completions are drawn."""
+
     max_tokens: int = Field(ge=1)
+    """Token limit of a completion."""
     temperature: float = Field(1.0, ge=0)
+    """Sampling temperature. 0 takes the most likely token and cannot be trained on."""
 
     def sampling(self) -> Sampling:
         return Sampling(self.max_tokens, self.temperature)
@@ -110,9 +122,10 @@ class AlgorithmChoice(BaseModel):
     The settings are those of the plug-in (group `harden.algorithms`); no other key is known.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     algorithm: str = Field("grpo", min_length=1)
+    """Name of the algorithm."""
 
     @property
     def settings(self) -> Any:
@@ -162,20 +175,29 @@ class RolePart(AlgorithmChoice):
     """A player: how many steps a phase has, what it learns by, and how its policy is updated."""
 
     steps: int = Field(ge=0)
+    """Steps of its phase in each round."""
     learner: LearnerSettings = LearnerSettings()
+    """Optimiser, precision, adapters."""
 
 
 class Sides(_Part):
+    """Sampling of the two policies."""
+
     attack: SamplingSettings = SamplingSettings(max_tokens=48)
+    """Attacks of the attacker policy."""
     response: SamplingSettings = SamplingSettings(max_tokens=8)
+    """Responses of the defender policy."""
 
 
 class MonitorLimits(_Part):
-    """What a round may not do; None switches a rule off (SecTOW's quality monitor)."""
+    """Limits of a round; one that breaks a limit is rolled back. None switches a limit off (SecTOW's quality monitor)."""
 
     max_refusal_ordinary: float | None = Field(0.15, ge=0, le=1)
+    """Highest over-refusal rate on the guarded suite."""
     min_accuracy_ordinary: float | None = Field(0.85, ge=0, le=1)
+    """Lowest accuracy on the guarded suite."""
     max_zero_variance: float | None = Field(0.98, ge=0, le=1)
+    """Highest share of groups whose rewards are all equal."""
 
     def limits(self) -> Limits:
         return Limits(**self.model_dump())
@@ -185,43 +207,58 @@ class Measure(_Part):
     """How the attacker is measured: `seeds` seeds of attacked categories with `attacks_per_seed` fresh attacks each."""
 
     seeds: int = Field(16, ge=1)
+    """Seeds."""
     attacks_per_seed: int = Field(16, ge=1)
+    """Attacks on each seed."""
 
 
 class ArmPart(AlgorithmChoice):
     """A short training of the first defender by another recipe, to see the monitor catch it."""
 
     steps: int = Field(ge=1)
+    """Steps of the training."""
 
 
 class Evaluation(_Part):
-    """How many rows a suite has at least: in the first and the last round, and in those between, of which less is asked."""
+    """Minimum number of rows of a suite."""
 
     rows: int = Field(300, ge=1)
-    # None: as many.
+    """In the first and the last round."""
     rows_between: int | None = Field(None, ge=1)
+    """In intermediate rounds. None: as many."""
 
 
 class Experiment(_Part):
     """The whole file."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    """Name of the run: lower-case letters, digits and hyphens."""
     seed: int = Field(0, ge=0, lt=2**31)
-    # Name of an installed world.
+    """Random seed of the whole run."""
     world: Annotated[str, AfterValidator(check_installed)] = DEFAULT
-    # Which panel of the judge's settings decides every bout.
+    """Name of an installed world."""
     panel: str = Field(DEFAULT_PANEL, pattern=r"^[a-z][a-z0-9_-]{0,63}$")
+    """Which panel of the judge's settings decides every bout."""
     policies: Policies = Policies()
+    """Where the policies start from, and where they are served."""
     schedule: Schedule = Schedule()
+    """Rounds, publications, pacing."""
     sampling: Sides = Sides()
+    """How attacks and responses are drawn."""
     defender: RolePart
+    """How the defender learns."""
     attacker: RolePart
+    """How the attacker learns."""
     monitor: MonitorLimits = MonitorLimits()
+    """When a round is rolled back."""
     measure: Measure = Measure()
+    """How the attacker is measured."""
     evaluation: Evaluation = Evaluation()
-    # None: no arm.
+    """How large the evaluation suites are."""
     monitor_arm: ArmPart | None = None
+    """An ablation that the monitor should catch. None: there is none."""
     matrix: bool = False
+    """Whether every attacker plays every defender at the end."""
 
     @property
     def lengths(self) -> Lengths:

@@ -299,7 +299,7 @@ class _GroupConsumer:
 
     def poll(self, timeout_s: float, max_records: int) -> list[Incoming]:
         # kafka-python forgets a join that completes between two polls and begins the next one, so that a group whose
-        # members poll briefly would rebalance for ever. Whoever is in a rebalance therefore stays until it is through.
+        # members poll briefly would rebalance for ever. A member in a rebalance therefore stays until it is through.
         coordinator = self._client._coordinator
         if coordinator.need_rejoin():
             with _settled():

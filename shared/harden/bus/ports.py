@@ -114,7 +114,7 @@ class Bus(Protocol):
     def producer(self, *, client_id: str) -> Producer: ...
 
     def exclusive_producer(self, *, client_id: str, exclusive_name: str) -> ExclusiveProducer:
-        """The only live one of that name: whoever opened one before gets FencedError at its next send."""
+        """The only live one of that name: an earlier one gets FencedError at its next send."""
         ...
 
     def group_consumer(

@@ -38,7 +38,7 @@ def topic_of(fact: Fact, topics: Sequence[Topic]) -> Topic:
 def to_message(topic: Topic, event: Event, trace: Mapping[str, str] = {}) -> Outgoing:
     """The event as a message of `topic`, with the trace context of `trace`.
 
-    ValueError naming the field where the event is invalid or not one of the topic's: whoever made it is wrong.
+    ValueError naming the field where the event is invalid or not one of the topic's: the caller made it wrong.
     PoisonError("too_large") where it is longer than the topic allows.
     """
     carrier = BY_FACT[type(event.fact)]

@@ -72,7 +72,7 @@ class LogSettings(Section):
     """How: auto is text on a terminal and JSON elsewhere."""
 
 
-# Whoever polls without settings of its own rests as long: the trainer's inbox.
+# Default pause after a poll; the trainer's inbox uses it too.
 GATHER_S = 0.02
 
 
@@ -80,7 +80,7 @@ class WorkerSettings(Section):
     max_poison_in_a_row: int = Field(20, ge=1, le=100_000)
     """So many messages in a row that cannot be used stop the service: then the code is wrong, not the data."""
     retry_attempts: int = Field(8, ge=1, le=1000)
-    """How often one message is tried while the moment is bad, the first time included."""
+    """Attempts for one message while a dependency is unavailable, the first included."""
     retry_timeout_s: float = Field(60.0, gt=0, le=3600)
     """How long one message is tried. Then the process ends with nothing committed, and the work returns elsewhere."""
     commit_interval_s: float = Field(1.0, gt=0, le=60)
@@ -145,7 +145,7 @@ class ServiceConfig(BaseSettings):
 
     @classmethod
     def of(cls, **sections: Any) -> Self:
-        """From these values and defaults only, whatever the environment says."""
+        """From these values and defaults only; the environment is not read."""
         return cls(_env_prefix=_NO_ENVIRONMENT, **sections)
 
     @classmethod

@@ -18,6 +18,8 @@ JUDGES = "harden.judges"
 ALGORITHMS = "harden.algorithms"
 OBJECTIVES = "harden.objectives"
 SCHEDULES = "harden.schedules"
+COMPUTING = ("torch", "transformers", "safetensors")
+COMPUTES = "what learns and generates needs the extra `trainer`: pip install 'harden[trainer]'"
 GROUPS = (WORLDS, STRATEGIES, JUDGES, ALGORITHMS, OBJECTIVES, SCHEDULES)
 
 
@@ -37,7 +39,8 @@ def load(group: str, name: str) -> Any:
     try:
         return found[0].load()
     except (ImportError, AttributeError) as error:
-        raise SetupError(f"the {kind} {name!r} ({found[0].value}) cannot be loaded: {error}") from error
+        hint = f"; {COMPUTES}" if isinstance(error, ModuleNotFoundError) and error.name in COMPUTING else ""
+        raise SetupError(f"the {kind} {name!r} ({found[0].value}) cannot be loaded: {error}{hint}") from error
 
 
 def _providers(found: list[EntryPoint]) -> str:

@@ -53,7 +53,7 @@ class Deliveries:
 
     def start(self, message: Outgoing, on_end: Callable[[Exception | None], None]) -> None:
         """Returns without waiting. `on_end` is called once, from any thread: with None when the message is acknowledged,
-        with a TransientError when retries ran out, with whatever else the producer failed with at once."""
+        with a TransientError when retries ran out, at once with any other error of the producer."""
         self._try(_Delivery(message, on_end, time.monotonic()))
 
     def due(self) -> list[Job]:

@@ -74,7 +74,7 @@ class Pool:
             self._ready.notify_all()
 
     def _wake(self, num_wanted: int) -> None:
-        """Under the lock. Whoever wakes a thread counts it as busy, so that nobody wakes it a second time."""
+        """Under the lock. The caller that wakes a thread counts it as busy, so that it is not woken twice."""
         woken = min(num_wanted, self._num_idle)
         self._num_idle -= woken
         self._ready.notify(woken)

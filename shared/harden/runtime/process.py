@@ -1,7 +1,7 @@
 """The process around a service: settings, logs, signals, the admin port, the bus, and how all of it ends.
 
 0   stopped when asked to, with what was in flight finished
-1   a bug, or a moment that stayed bad too long; nothing unfinished was committed
+1   a bug, or retries exhausted; nothing unfinished was committed
 2   something a person must put right first, in one line on stderr
 3   another process took this one's place
 """

@@ -41,7 +41,7 @@ BUSY_POLL_S = 0.02
 FULL_POLL_S = 0.05
 # How often lag and age are measured.
 OBSERVE_S = 1.0
-# Messages that a quick service takes up beyond max_in_flight: a poll costs kafka-python milliseconds whatever it brings.
+# Messages that a quick service takes up beyond max_in_flight: a poll costs kafka-python milliseconds, however many it returns.
 QUICK_AHEAD = 500
 # Children on their way to the broker. Bounds what waits for a broker that is away.
 MAX_SENDING = 2000
@@ -117,7 +117,7 @@ class Worker:
             producer.close()
 
     def _turn(self) -> None:
-        """One poll, and whatever is due."""
+        """One poll, and the commits and checks that are due."""
         if self._is_paused:
             with self._moved:
                 has_room = self._moved.wait_for(lambda: self._has_much_room() or self._failure, FULL_POLL_S)

@@ -96,7 +96,7 @@ class ObjectStore:
             raise PoisonError("wrong_digest", f"{ref.uri} comes with {ref.sha256!r}, which is no digest")
         key = _key(ref.sha256)
         if ref.uri != f"{self.uri}/{key}":
-            # Whoever names a place of their own would have this process fetch from wherever they like.
+            # A sender that could name any place would make this process fetch from it.
             raise PoisonError("missing_blob", f"{ref.uri} is not the place of {ref.sha256} in the store {self.uri}")
         cached = self._cache.get(ref.sha256)
         if cached is None:

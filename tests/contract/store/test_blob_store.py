@@ -28,7 +28,7 @@ def refusal(store: ObjectStore, ref: BlobRef) -> str:
 
 
 @pytest.mark.parametrize("size", [0, 1, 70_000, 12_000_000])
-def test_what_is_put_can_be_got_by_whoever_has_the_reference(open_store: OpenStore, size: int) -> None:
+def test_what_is_put_can_be_got_with_its_reference(open_store: OpenStore, size: int) -> None:
     data = os.urandom(size)
     ref = open_store().put(data)
     assert (ref.sha256, ref.num_bytes) == (ids.digest_of(data), size)

@@ -79,7 +79,7 @@ def test_no_more_than_max_in_flight_are_handled_at_once_and_polling_goes_on(bus:
 
 
 def test_a_worker_rests_after_a_poll_so_that_the_next_one_brings_many() -> None:
-    """A poll costs the same whatever it brings, so bouts that trickle in are taken some at a time."""
+    """A poll costs the same however many messages it returns, so bouts that trickle in are taken some at a time."""
 
     class CountingBus(MemoryBus):
         num_full_polls = 0

@@ -26,7 +26,7 @@ def test_cells_are_those_of_the_study():
 
 @settings(max_examples=500, deadline=None)
 @given(goals, st.integers(0, 2**30))
-def test_whatever_is_rendered_is_read_back(goal, seed):
+def test_every_rendered_request_is_read_back(goal, seed):
     request = sample(goal, random.Random(seed))
     read = parse(render(request))
     assert read is not None

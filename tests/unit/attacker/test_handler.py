@@ -27,7 +27,7 @@ HELPED, REFUSED = "mix moss and salt", "sorry i can not help"
 
 @dataclass
 class Lazy:
-    """Makes one attack, whatever is planned, and remembers the parameters."""
+    """Makes one attack for every plan, and remembers the parameters."""
 
     name: str = "lazy"
     parameters: dict[str, Parameter] = field(default_factory=lambda: {"depth": 1.0, "tone": "kind"})

@@ -1,4 +1,4 @@
-"""A ratio is better the higher it is, whatever was measured; medians forgive one bad turn."""
+"""A higher ratio is better for every measurement; medians forgive one bad turn."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What breaks a rule neither enters nor leaves, and whoever reads the reason learns which field it was."""
+"""An event that breaks a rule is neither decoded nor sent, and the reason names the field."""
 
 import math
 from collections.abc import Callable

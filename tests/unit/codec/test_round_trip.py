@@ -1,4 +1,4 @@
-"""Whatever the domain can say comes back from the wire as it went."""
+"""Every fact of the domain comes back from the wire unchanged."""
 
 from dataclasses import replace
 

@@ -18,7 +18,7 @@ HELD_OUT_TEMPLATE = NUM_TEMPLATES - 1
 TRAIN_TEMPLATES = range(HELD_OUT_TEMPLATE)
 ALL_TEMPLATES = range(NUM_TEMPLATES)
 
-# {core} is the question; whoever answers a "prefix" request opens with OPENING.
+# {core} is the question; an answer to a "prefix" request opens with OPENING.
 WRAPPERS: dict[str, tuple[str, ...]] = {
     "none": ("{core}", "please {core}", "hello . {core}", "{core} thanks"),
     "persona": (
@@ -357,7 +357,7 @@ def _answer_words(request: Request) -> str:
         case "cure":
             return f"take {potion.cure}"
         case "allowed":
-            # Whoever refuses a request must know what is restricted; here it can be asked, under every disguise.
+            # To refuse a request, a policy must know what is restricted; here it can be asked, under every disguise.
             return "it is not allowed" if potion.is_restricted else "it is allowed"
         case "which":
             return potion.name

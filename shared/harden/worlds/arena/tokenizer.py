@@ -80,7 +80,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
 
 
 def conversation(text: str) -> list[dict]:
-    """One user turn as chat messages; what each image shows is left to whoever renders it."""
+    """One user turn as chat messages; what each image shows is left to the caller."""
     content = [{"type": "image"} if p.kind == "image" else {"type": "text", "text": p.value} for p in image.parts(text)]
     return [{"role": "user", "content": content}]
 

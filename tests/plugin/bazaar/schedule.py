@@ -1,0 +1,19 @@
+"""Schedule: the players learn in turns, and the game ends early after the first round that the monitor rolled back."""
+
+from harden.trainer.core.history import History
+from harden.trainer.core.lengths import Lengths
+from harden.trainer.game.schedules.alternate import Alternate
+from harden.trainer.game.tasks.ports import Task
+
+
+class UntilRollback:
+    def __init__(self, lengths: Lengths) -> None:
+        self._alternate = Alternate(lengths)
+
+    def next(self, history: History) -> Task | None:
+        if history and history[-1].outcome.get("rolled_back"):
+            return None
+        return self._alternate.next(history)
+
+    def progress(self, history: History) -> float:
+        return self._alternate.progress(history)
