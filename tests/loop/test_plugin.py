@@ -79,7 +79,9 @@ def test_two_rounds_are_played_in_its_world_with_its_attacks_judge_algorithm_and
 
 @pytest.mark.usefixtures("installed")
 def test_its_schedule_ends_after_a_round_that_was_rolled_back_and_not_before() -> None:
-    schedule = plugins.load(plugins.SCHEDULES, "until_rollback")(Lengths(2, defender_steps=1, attacker_steps=1, publish_every=1))
+    schedule = plugins.load(plugins.SCHEDULES, "until_rollback")(
+        Lengths(2, defender_steps=1, attacker_steps=1, publish_every=1)
+    )
     history: list[Finished] = []
     while (task := schedule.next(history)) is not None:
         history.append(Finished(task.key, {"rolled_back": task.key == "round-1/monitor"}))
