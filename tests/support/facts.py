@@ -223,7 +223,7 @@ def every_fact() -> Iterator[tuple[str, Fact]]:
     yield "VerdictsRendered.turns", a_two_turn_bout()
     yield "PolicyPublished", a_published()
     yield "PolicyRetired", PolicyRetired(a_policy(), "superseded")
-    yield "PolicyServed", PolicyServed(a_policy(), "triton-0", 1_700_000_005.0, 41.5, 1e-6)
+    yield "PolicyServed", PolicyServed(a_policy(), "triton-0", 1_700_000_005.0, 41.5, 1e-6, 1_700_000_015.0, True)
     refused = PolicyRefused(a_policy(), "triton-0", "wrong_digest", "model.safetensors", a_policy(version=6), 1_700_000_006.0)
     yield "PolicyRefused", refused
     yield "PolicyRefused.first", replace(refused, still_serving=None)

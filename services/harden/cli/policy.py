@@ -1,7 +1,8 @@
 """harden policy: what was published and served, whether it is what its signed manifest says, and going back to it."""
 
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from harden.cli.log_access import OpenLog, Where, open_log, read_all
 from harden.domain.errors import PoisonError, SetupError
 from harden.domain.events import Event
 from harden.domain.policy import PolicyManifest, PolicyPublished, PolicyRef, PolicyRefused, PolicyRetired, PolicyServed
+from harden.store.leases import Leases
 from harden.store.object_store import ObjectStore
 from harden.store.policies import fetch_files, fetch_manifest
 from harden.store.policy_log import PolicyLog
@@ -28,7 +30,7 @@ MIN_PREFIX = 6
 
 @dataclass(frozen=True)
 class Publication:
-    """`state` is what the replicas say of it: served, refused with the reason, or nothing yet."""
+    """`state` is what the replicas say of it: how many serve it now, whether one did, refused with the reason, or nothing."""
 
     published: PolicyPublished
     state: str
@@ -164,19 +166,27 @@ def _problem(store: ObjectStore, verifier: Verifier, published: PolicyPublished)
     return None
 
 
-def _publications(log: OpenLog) -> list[Publication]:
+def _publications(log: OpenLog, now: Callable[[], float] = time.time) -> list[Publication]:
     published = [event.fact for event in _events(log, POLICIES) if isinstance(event.fact, PolicyPublished)]
     retired = {event.fact.policy.digest for event in _events(log, POLICIES) if isinstance(event.fact, PolicyRetired)}
+    leases = Leases(now)
     said: dict[tuple[str, int], str] = {}
     for event in _events(log, SERVED):
         match event.fact:
             case PolicyServed() as fact:
-                said[_key(fact)] = f"served after {fact.load_ms:.0f} ms"
+                leases.heard(fact)
+                said[_key(fact)] = f"served after {fact.load_ms:.0f} ms, no longer"
             case PolicyRefused() as fact:
                 said[_key(fact)] = f"refused: {fact.reason}"
     publications = []
     for one in published:
-        state = "retired" if one.policy.digest in retired else said.get((one.policy.slot, one.policy.version), "not served")
+        serving = leases.serving(one.policy)
+        if one.policy.digest in retired:
+            state = "retired"
+        elif serving:
+            state = f"served by {len(serving)} after {max(lease.load_ms for lease in serving):.0f} ms"
+        else:
+            state = said.get((one.policy.slot, one.policy.version), "not served")
         publications.append(Publication(one, state))
     return publications
 

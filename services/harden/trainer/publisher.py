@@ -1,6 +1,7 @@
 """From a learner's weights to a policy that is served: blobs, then manifest, then event; and the account of the swaps."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from harden.domain.policy import (
     PolicyServed,
     Probe,
 )
+from harden.store.leases import Leases
 from harden.store.policies import publish_files
 from harden.store.policy_log import PolicyLog
 from harden.store.ports import BlobStore
@@ -71,12 +73,13 @@ class Publisher:
         *,
         run_id: str,
         num_replicas: int,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._log = log
         self._store = store
         self._run_id = run_id
         self._num_replicas = num_replicas
-        self._serving: dict[str, dict[str, PolicyRef]] = {}
+        self._leases = Leases(now)
         self._refused: dict[tuple[str, int], PolicyRefused] = {}
         self.swaps = Swaps()
 
@@ -112,17 +115,17 @@ class Publisher:
         key = (word.policy.digest, word.policy.version)
         begin = self.swaps.published_at.get(key)
         if isinstance(word, PolicyServed):
-            self._serving.setdefault(word.policy.slot, {})[word.replica] = word.policy
-            if begin is not None and word.served_at >= begin:
+            # A swap ends with the first lease; its renewals end nothing.
+            is_first = self._leases.heard(word)
+            if is_first and begin is not None and word.served_at >= begin:
                 self.swaps.windows.append((begin, word.served_at))
         elif begin is not None:
             self._refused[key] = word
             self.swaps.refused += 1
 
     def is_served(self, policy: PolicyRef) -> bool:
-        """Whether as many replicas as the settings ask for, and all that ever spoke for the slot, answer with `policy`."""
-        replicas = self._serving.get(policy.slot, {}).values()
-        return len(replicas) >= self._num_replicas and all(ref == policy for ref in replicas)
+        """Whether as many replicas as the settings ask for, and all of the slot that are alive, answer with `policy`."""
+        return self._leases.is_served(policy, self._num_replicas)
 
     def refusal_of(self, policy: PolicyRef) -> PolicyRefused | None:
         return self._refused.get((policy.digest, policy.version))

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from harden.config import Section, ServiceConfig
 from harden.domain.policy import SLOT_PATTERN, SLOTS
@@ -27,6 +27,12 @@ class TritonSettings(Section):
     """How long the first request of a batch waits for others. 0: no longer than the batch before it takes."""
     replica: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200, pattern=r"^[^\s/]+$")
     """Name under which this server speaks on the topic `served`. Left alone: the name of the host."""
+    renew_s: float = Field(2.0, gt=0, le=60)
+    """Seconds after which each slot says again on `served` what it serves. Left alone: 2."""
+    hold_s: float = Field(10.0, gt=0, le=600)
+    """How long such a word holds: a server that is gone stops counting after it. At least twice `renew_s`. Left alone: 10."""
+    swap_s: float = Field(60.0, ge=0, le=3600)
+    """How long a slot may take to serve a new publication before `harden_policy_is_current` becomes 0. Left alone: a minute."""
     work_dir: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()) / "harden-triton")
     """Where fetched policies lie while they are loaded: two of each slot at most, nothing worth keeping. Left alone: a
     directory among the system's temporary ones."""
@@ -37,6 +43,12 @@ class TritonSettings(Section):
         if len(set(slots)) < len(slots):
             raise ValueError("a slot is listed twice; list each name once")
         return slots
+
+    @model_validator(mode="after")
+    def _leases_bear_a_late_renewal(self) -> "TritonSettings":
+        if self.renew_s * 2 > self.hold_s:
+            raise ValueError(f"hold_s ({self.hold_s:g}) must be at least twice renew_s ({self.renew_s:g})")
+        return self
 
 
 class TritonConfig(ServiceConfig):

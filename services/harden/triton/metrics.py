@@ -35,6 +35,7 @@ class SlotMetrics:
     def __init__(self, slot: str) -> None:
         self._slot = slot
         self._version = _Family(metrics.POLICY_VERSION)
+        self._is_current = _Family(metrics.POLICY_IS_CURRENT)
         self._swaps = _Family(metrics.SWAPS)
         self._refused = _Family(metrics.SWAP_REFUSED)
         self._swap_seconds = _Family(metrics.SWAP_SECONDS)
@@ -53,6 +54,9 @@ class SlotMetrics:
     def refused(self, word: PolicyRefused, published: PolicyPublished) -> None:
         self._swaps.of(self._slot, "refused").increment(1)
         self._refused.of(self._slot, word.reason).increment(1)
+
+    def current(self, is_current: bool) -> None:
+        self._is_current.of(self._slot).set(int(is_current))
 
     def answered(self, policy: PolicyRef, num_tokens: int) -> None:
         self._requests.of(self._slot, "ok").increment(1)

@@ -5,6 +5,9 @@ writes     harden.served.v1     PolicyServed, PolicyRefused   key slot/replica
 asks       the store for manifests and weights
 slowed by  the engine: requests wait in memory and are computed together
 survives   bad weights (the old policy goes on), a store or broker that is away (what is served stays)
+
+Triton calls a model ready from the end of `initialize` until it is unloaded, and its Python backend has no way to say
+otherwise. Whether a slot serves what is published stands in the gauge harden_policy_is_current instead, and in its leases.
 """
 
 import json
@@ -23,6 +26,7 @@ from harden.runtime import logs
 from harden.serving import tensors
 from harden.serving.batching import Answer
 from harden.serving.follower import Source
+from harden.serving.leases import LeaseTimes
 from harden.serving.ports import EngineLoader
 from harden.serving.slots import BatchLimits, ServedSlot, completions
 from harden.serving.streaming import Stream
@@ -62,6 +66,7 @@ class TritonPythonModel:
             BatchLimits(settings.max_rows, settings.gather_ms / 1000),
             replica=settings.replica,
             work_dir=settings.work_dir / f"{slot}-{os.getpid()}",
+            times=LeaseTimes(settings.renew_s, settings.hold_s, settings.swap_s),
             observer=self._metrics,
             on_batch=self._computed,
             on_failure=_end,

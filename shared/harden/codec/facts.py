@@ -143,7 +143,8 @@ _CARRIERS = (
         policy_pb2.PolicyRefused,
         policies.write_refused,
         policies.read_refused,
-        lambda fact: f"{fact.policy.slot}/{fact.replica}",
+        # Not the key of the leases: their renewals would compact the refusal away.
+        lambda fact: f"{fact.policy.slot}/{fact.replica}/refused",
     ),
 )
 _DEAD_LETTER = Carrier(

@@ -105,6 +105,8 @@ def write_served(into: policy_pb2.PolicyServed, fact: PolicyServed) -> None:
     into.served_at = fact.served_at
     into.load_ms = fact.load_ms
     into.probe_max_error = fact.probe_max_error
+    into.lease_until = fact.lease_until
+    into.is_current = fact.is_current
 
 
 def read_served(message: policy_pb2.PolicyServed) -> PolicyServed:
@@ -114,6 +116,8 @@ def read_served(message: policy_pb2.PolicyServed) -> PolicyServed:
         served_at=message.served_at,
         load_ms=message.load_ms,
         probe_max_error=message.probe_max_error,
+        lease_until=message.lease_until,
+        is_current=message.is_current,
     )
 
 

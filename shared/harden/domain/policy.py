@@ -122,13 +122,18 @@ class PolicyRetired:
 
 @dataclass(frozen=True, slots=True)
 class PolicyServed:
-    """A replica answers with `policy` from `served_at` on."""
+    """A replica answers with `policy` from `served_at` on, and counts until `lease_until` unless it renews its lease.
+
+    `is_current` is false where the replica knows of a newer publication that it does not serve in time, or does not know yet.
+    """
 
     policy: PolicyRef
     replica: str
     served_at: float
     load_ms: float
     probe_max_error: float
+    lease_until: float
+    is_current: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,8 @@ class PolicyRefused:
 class RefusalReason:
     """Why a replica refuses a policy. Metric labels, so never free text."""
 
+    OLD_VERSION = "old_version"  # not higher than that of the last publication accepted
+    DAMAGED_RECORD = "damaged_record"  # of the last policy accepted, on the replica's own disk
     UNREADABLE_MANIFEST = "unreadable_manifest"
     MISSING_SIGNATURE = "missing_signature"
     WRONG_SIGNATURE = "wrong_signature"

@@ -119,6 +119,13 @@ POLICY_VERSION = Metric(
     ("slot", "kind"),
     ("trainer", "triton"),
 )  # kind: published, served
+POLICY_IS_CURRENT = Metric(
+    "harden_policy_is_current",
+    Type.GAUGE,
+    "1 while a slot serves what is published for it, or nothing is.",
+    ("slot",),
+    _TRITON,
+)
 SWAPS = Metric(
     "harden_swaps_total", Type.COUNTER, "Policies a replica decided on.", ("slot", "outcome"), _TRITON
 )  # served, refused

@@ -2,6 +2,8 @@
 
 published --> fetched --> digest and signature verified --> loaded beside the old one --> probed --> flipped
     any failure: PolicyRefused(reason), the old policy keeps answering
+
+That it is served is a lease, renewed until the replica ends: see harden.serving.leases.
 """
 
 import shutil
@@ -19,8 +21,9 @@ from harden.bus.ports import Bus, Incoming
 from harden.domain import ids
 from harden.domain.errors import PoisonError, TransientError
 from harden.domain.events import Event, EventMeta
-from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyServed
+from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyServed, RefusalReason
 from harden.serving.batching import Batcher, Serving
+from harden.serving.leases import Lease, LeaseTimes, Standing
 from harden.serving.ports import EngineLoader
 from harden.serving.probe import check_probe
 from harden.store.policies import fetch_files, fetch_manifest
@@ -38,17 +41,23 @@ _log = structlog.get_logger()
 
 
 class SwapObserver(Protocol):
-    """Hears of every decision, for metrics. Called on the follower's thread."""
+    """Hears of every decision, for metrics. Called on the follower's threads."""
 
     def served(self, word: PolicyServed, published: PolicyPublished) -> None: ...
 
     def refused(self, word: PolicyRefused, published: PolicyPublished) -> None: ...
+
+    def current(self, is_current: bool) -> None:
+        """Whether the slot serves what is published; said again and again."""
+        ...
 
 
 class NoObserver:
     def served(self, word: PolicyServed, published: PolicyPublished) -> None: ...
 
     def refused(self, word: PolicyRefused, published: PolicyPublished) -> None: ...
+
+    def current(self, is_current: bool) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ class Source:
 
 
 class Follower:
-    """Owns a thread. `replica` is the name under which it speaks on `served`; `work_dir` is its own.
+    """Owns its threads. `replica` is the name under which it speaks on `served`; `work_dir` is its own.
 
     `on_failure` hears of an error that is a bug: the thread has ended then, and the process should.
     """
@@ -75,6 +84,7 @@ class Follower:
         *,
         replica: str,
         work_dir: Path,
+        times: LeaseTimes | None = None,
         observer: SwapObserver | None = None,
         on_failure: Callable[[BaseException], None] = lambda error: None,
         now: Callable[[], float] = time.time,
@@ -91,16 +101,23 @@ class Follower:
         client_id = f"{SERVICE}-{slot}-{replica}"
         self._reader = source.bus.log_reader([POLICIES.name], client_id=client_id)
         self._producer = source.bus.producer(client_id=client_id)
+        times = times or LeaseTimes()
+        self._standing = Standing(times.swap_s)
+        self._lease = Lease(self._producer, times, service=SERVICE, tick=self._tick, on_failure=on_failure, now=now)
+        self._accepted: PolicyRef | None = None  # the last publication that was served
+        self._has_read = False  # whether everything published before the start is known
         self._is_closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"follower-{slot}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+        self._lease.start()
 
     def close(self) -> None:
         self._is_closed.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._lease.close()
         self._reader.close()
         self._producer.close()
         shutil.rmtree(self._work_dir, ignore_errors=True)
@@ -109,21 +126,51 @@ class Follower:
         try:
             pending: tuple[Event, PolicyPublished] | None = None
             while not self._is_closed.is_set():
-                pending = self._newest(RETRY_S if pending else POLL_S) or pending
+                pending = self._newest(RETRY_S if pending else POLL_S, pending)
                 if pending is not None and self._settle(*pending):
                     pending = None
+                    self._tick()
         except BaseException as error:
             _log.exception("follower_failed", slot=self._slot)
             self._on_failure(error)
 
-    def _newest(self, timeout_s: float) -> tuple[Event, PolicyPublished] | None:
-        """The last publication for the slot among everything there is to read; those before it are superseded."""
-        newest: tuple[Event, PolicyPublished] | None = None
+    def _newest(self, timeout_s: float, pending: tuple[Event, PolicyPublished] | None) -> tuple[Event, PolicyPublished] | None:
+        """The last credible publication for the slot of `pending` and everything there is to read; those before it are
+        superseded."""
         while messages := self._reader.poll(timeout_s, MAX_RECORDS):
             for message in messages:
-                newest = self._publication(message) or newest
+                found = self._publication(message)
+                if found is not None and self._is_credible(*found, pending):
+                    pending = found
             timeout_s = 0.0
-        return newest
+        if not self._has_read and self._reader.caught_up():
+            self._has_read = True
+            self._standing.has_read()
+        return pending
+
+    def _is_credible(self, event: Event, published: PolicyPublished, pending: tuple[Event, PolicyPublished] | None) -> bool:
+        """Whether its writer may say so and it is none that was overtaken; refuses it otherwise. So what was written to the
+        topic without a key, or again, supersedes nothing."""
+        last = pending[1].policy if pending else self._accepted
+        policy = published.policy
+        try:
+            self._source.verifier.verify_publication(published)
+            if last is not None and policy != last and policy.version <= last.version:
+                raise PoisonError(RefusalReason.OLD_VERSION, f"version {last.version} came before version {policy.version}")
+        except PoisonError as error:
+            try:
+                self._refuse(event, published, error)
+            except TransientError as unsaid:
+                _log.warning("refusal_unsaid", slot=self._slot, version=policy.version, error=str(unsaid))
+            return False
+        self._standing.published(policy)
+        return True
+
+    def _tick(self) -> bool:
+        serving = self._batcher.serving
+        is_current = self._standing.is_current(serving.policy if serving else None)
+        self._observer.current(is_current)
+        return is_current
 
     def _publication(self, message: Incoming) -> tuple[Event, PolicyPublished] | None:
         try:
@@ -146,9 +193,13 @@ class Follower:
                 self._refuse(event, published, error)
                 return True
             self._batcher.swap(serving)
-            served = PolicyServed(published.policy, self._replica, self._now(), (time.monotonic() - began) * 1000, max_error)
+            self._accepted = published.policy
+            load_ms = (time.monotonic() - began) * 1000
+            served = PolicyServed(
+                published.policy, self._replica, self._now(), load_ms, max_error, self._lease.until(), self._tick()
+            )
             self._observer.served(served, published)
-            self._say(event, served, "served")
+            self._lease.hold(event, served)
             _log.info("policy_served", slot=self._slot, version=published.policy.version, load_ms=round(served.load_ms, 1))
             self._forget_but(published.policy)
         except TransientError as error:
@@ -158,7 +209,6 @@ class Follower:
 
     def _prepare(self, published: PolicyPublished) -> tuple[Serving, float]:
         """The policy loaded and probed. PoisonError with a RefusalReason, TransientError."""
-        self._source.verifier.verify_publication(published)
         current = self._batcher.serving
         if current is not None and current.policy.digest == published.policy.digest:
             return Serving(current.engine, published.policy), 0.0
@@ -180,13 +230,15 @@ class Follower:
             refused_at=self._now(),
         )
         _log.warning("policy_refused", slot=self._slot, version=published.policy.version, reason=error.reason)
+        self._standing.refused(published.policy)
         self._observer.refused(refused, published)
-        self._say(event, refused, "refused")
-        shutil.rmtree(self._directory(published.policy), ignore_errors=True)
+        if current is None or current.policy.digest != published.policy.digest:
+            shutil.rmtree(self._directory(published.policy), ignore_errors=True)
+        self._say(event, refused)
 
-    def _say(self, cause: Event, word: PolicyServed | PolicyRefused, kind: str) -> None:
+    def _say(self, cause: Event, word: PolicyRefused) -> None:
         meta = EventMeta(
-            event_id=ids.child(cause.meta.event_id, kind, self._replica),
+            event_id=ids.child(cause.meta.event_id, "refused", self._replica),
             occurred_at=self._now(),
             service=SERVICE,
             parent_ids=(cause.meta.event_id,),

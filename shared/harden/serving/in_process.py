@@ -9,6 +9,7 @@ from harden.domain.errors import TransientError
 from harden.domain.policy import PolicyRef
 from harden.serving.batching import MAX_ROWS
 from harden.serving.follower import Source
+from harden.serving.leases import LeaseTimes
 from harden.serving.ports import EngineLoader, GenerateRequest
 from harden.serving.slots import BatchLimits, ServedSlot, completions
 
@@ -27,6 +28,7 @@ class InProcessPolicies:
         replica: str = REPLICA,
         max_rows: int = MAX_ROWS,
         gather_s: float = 0.0,
+        times: LeaseTimes | None = None,
     ) -> None:
         self._failure: BaseException | None = None
         self._work_dir = tempfile.TemporaryDirectory(prefix="harden-policies-")
@@ -38,6 +40,7 @@ class InProcessPolicies:
                 BatchLimits(max_rows, gather_s),
                 replica=replica,
                 work_dir=Path(self._work_dir.name) / slot,
+                times=times,
                 on_failure=self._failed,
             )
             for slot in slots

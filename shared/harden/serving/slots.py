@@ -8,6 +8,7 @@ from harden.domain.completion import Completion
 from harden.domain.policy import PolicyRef
 from harden.serving.batching import Answer, Batcher
 from harden.serving.follower import Follower, Source, SwapObserver
+from harden.serving.leases import LeaseTimes
 from harden.serving.ports import EngineLoader
 
 
@@ -33,6 +34,7 @@ class ServedSlot:
         *,
         replica: str,
         work_dir: Path,
+        times: LeaseTimes | None = None,
         observer: SwapObserver | None = None,
         on_batch: Callable[[int, float], None] = lambda num_rows, seconds: None,
         on_failure: Callable[[BaseException], None] = lambda error: None,
@@ -40,7 +42,15 @@ class ServedSlot:
         """Begins to follow. Asking raises TransientError until a policy has come."""
         batcher = Batcher(slot, max_rows=limits.max_rows, gather_s=limits.gather_s, on_batch=on_batch)
         follower = Follower(
-            slot, source, loader, batcher, replica=replica, work_dir=work_dir, observer=observer, on_failure=on_failure
+            slot,
+            source,
+            loader,
+            batcher,
+            replica=replica,
+            work_dir=work_dir,
+            times=times,
+            observer=observer,
+            on_failure=on_failure,
         )
         follower.start()
         return cls(slot, batcher, follower)

@@ -225,6 +225,17 @@ def test_a_publication_that_nobody_signed_is_refused(site: Site, models: list[Mo
     assert_refused(site, models, publish, RefusalReason.WRONG_SIGNATURE)
 
 
+def test_a_publication_that_was_overtaken_is_not_played_again(site: Site, models: list[Model]) -> None:
+    old = site.serve(models[1])
+
+    def publish() -> PolicyRef:
+        site.publishing.heard.clear()  # that it was served once
+        site.publishing.announce(old, site.publishing.manifests[old])
+        return old
+
+    assert_refused(site, models, publish, RefusalReason.OLD_VERSION)
+
+
 def test_a_key_that_nobody_trusts_is_refused(site: Site, models: list[Model], tmp_path: Path) -> None:
     def publish() -> PolicyRef:
         manifest = site.publishing.manifest(models[1].directory, models[1].probe)

@@ -51,7 +51,7 @@ def fill(bootstrap_servers: str, local: LocalRun) -> None:
     manifest, digest = put_manifest(store, signer, a_manifest(files))
     policy = PolicyRef(Slot.DEFENDER, 7, digest)
     published = signer.sign_publication(PolicyPublished(policy, manifest, a_lineage(), "run-0", "start", 1_700_000_000.0))
-    served = PolicyServed(policy, "triton-0", 1_700_000_001.0, 41.5, 1e-6)
+    served = PolicyServed(policy, "triton-0", 1_700_000_001.0, 41.5, 1e-6, 1_700_000_011.0, True)
     bout = codec.to_message(BOUTS, an_event(WAITING))
     messages = [
         codec.to_message(VERDICTS, an_event(a_judged_bout(JUDGED))),
@@ -115,7 +115,7 @@ def test_a_bout_that_nobody_scheduled_is_said_to_be_unknown(where: list[str], ca
 def test_policies_are_listed_with_what_the_replicas_said(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     (one,) = answer(capsys, "policy", "list", *where)
     assert (one["slot"], one["version"], one["reason"]) == ("defender", 7, "start")
-    assert one["state"] == "served after 42 ms"
+    assert one["state"] == "served after 42 ms, no longer"
 
 
 def test_dead_letters_are_listed_shown_and_sent_back_to_where_they_came_from(

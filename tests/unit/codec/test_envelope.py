@@ -34,7 +34,8 @@ def test_a_bout_keeps_its_key_from_start_to_end(fact: Fact) -> None:
 def test_keys_are_what_the_catalogue_says() -> None:
     assert codec.key_of(a_seed()) == a_seed().seed_id.encode()
     assert codec.key_of(a_published()) == b"defender"
-    assert codec.key_of(PolicyServed(a_policy(Slot.DEFENDER_STABLE), "triton-1", 1.0, 1.0, 0.0)) == b"defender_stable/triton-1"
+    served = PolicyServed(a_policy(Slot.DEFENDER_STABLE), "triton-1", 1.0, 1.0, 0.0, 11.0, True)
+    assert codec.key_of(served) == b"defender_stable/triton-1"
     assert codec.key_of(a_dead_letter()) == b"\xffkey"
 
 

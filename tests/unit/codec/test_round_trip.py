@@ -170,7 +170,7 @@ FACTS = st.one_of(
     JUDGED.filter(lambda judged: judged.has_turns_left).map(ContinuedBout),
     st.builds(PolicyPublished, POLICIES, BLOBS, LINEAGES, NAME, REASON, TIMES, SIGNATURES),
     st.builds(PolicyRetired, POLICIES, REASON),
-    st.builds(PolicyServed, POLICIES, NAME, TIMES, AMOUNTS, AMOUNTS),
+    st.builds(PolicyServed, POLICIES, NAME, TIMES, AMOUNTS, AMOUNTS, TIMES, st.booleans()),
     st.builds(PolicyRefused, POLICIES, NAME, REASON, TEXT, st.none() | POLICIES, TIMES),
     DEAD_LETTERS,
 )

@@ -130,20 +130,24 @@ class PolicyRetired(_message.Message):
     def __init__(self, meta: _Optional[_Union[_meta_pb2.EventMeta, _Mapping]] = ..., policy: _Optional[_Union[PolicyRef, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class PolicyServed(_message.Message):
-    __slots__ = ("meta", "policy", "replica", "served_at", "load_ms", "probe_max_error")
+    __slots__ = ("meta", "policy", "replica", "served_at", "load_ms", "probe_max_error", "lease_until", "is_current")
     META_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     REPLICA_FIELD_NUMBER: _ClassVar[int]
     SERVED_AT_FIELD_NUMBER: _ClassVar[int]
     LOAD_MS_FIELD_NUMBER: _ClassVar[int]
     PROBE_MAX_ERROR_FIELD_NUMBER: _ClassVar[int]
+    LEASE_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    IS_CURRENT_FIELD_NUMBER: _ClassVar[int]
     meta: _meta_pb2.EventMeta
     policy: PolicyRef
     replica: str
     served_at: float
     load_ms: float
     probe_max_error: float
-    def __init__(self, meta: _Optional[_Union[_meta_pb2.EventMeta, _Mapping]] = ..., policy: _Optional[_Union[PolicyRef, _Mapping]] = ..., replica: _Optional[str] = ..., served_at: _Optional[float] = ..., load_ms: _Optional[float] = ..., probe_max_error: _Optional[float] = ...) -> None: ...
+    lease_until: float
+    is_current: bool
+    def __init__(self, meta: _Optional[_Union[_meta_pb2.EventMeta, _Mapping]] = ..., policy: _Optional[_Union[PolicyRef, _Mapping]] = ..., replica: _Optional[str] = ..., served_at: _Optional[float] = ..., load_ms: _Optional[float] = ..., probe_max_error: _Optional[float] = ..., lease_until: _Optional[float] = ..., is_current: _Optional[bool] = ...) -> None: ...
 
 class PolicyRefused(_message.Message):
     __slots__ = ("meta", "policy", "replica", "reason", "detail", "still_serving", "refused_at")
