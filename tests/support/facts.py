@@ -23,8 +23,21 @@ from harden.domain.policy import (
     Signature,
     Slot,
 )
+from harden.domain.rate import Rate
 from harden.domain.response import Response, SampledBout
+from harden.domain.round import (
+    AttackerFigures,
+    BoutAccount,
+    CrossPlayFinished,
+    FamilyFigures,
+    Rejected,
+    RoundFinished,
+    RunFinished,
+    SideRunFinished,
+    SwapAccount,
+)
 from harden.domain.seed import Seed, SeedLabel
+from harden.domain.step import StepFinished
 from harden.domain.verdict import Answer, Ballot, ContinuedBout, JudgedBout, Verdict, answers_of
 
 
@@ -187,6 +200,56 @@ def a_published() -> PolicyPublished:
     )
 
 
+def a_rate(k: int = 3, n: int = 8) -> Rate:
+    return Rate(k, n, k / n, k / n / 2, min(1.0, k / n + 0.25))
+
+
+def a_step(round_: int = 1, step: int = 0) -> StepFinished:
+    return StepFinished(
+        "run-0", Role.DEFENDER, round_, step, "grpo", trained=7, seconds=1.25, dropped={"stale": 1},
+        reward_mean=0.25, success=0.5, zero_variance_share=0.125, kl=0.01, entropy=1.5, grad_norm=0.75,
+        importance_ess=0.875, lag_max=2, figures={"grpo.clip_share": 0.0625},
+    )  # fmt: skip
+
+
+def a_round(round_: int = 1, k: int = 3) -> RoundFinished:
+    return RoundFinished(
+        run_id="run-0",
+        round=round_,
+        rates={
+            "attack_success": {"train": a_rate(k), "held_out_potion": a_rate(5)},
+            "refusal": {"ordinary": a_rate(0)},
+            "accuracy": {"ordinary": a_rate(8)},
+        },
+        attacker=AttackerFigures(a_rate(4), a_rate(1), a_rate(5), a_rate(2), a_rate(7), 2.5, 11),
+        families={"pig_latin": FamilyFigures(8, 4)},
+        policies={Role.ATTACKER: a_digest("attacker"), Role.DEFENDER: a_digest(f"defender of {round_}")},
+        bouts=BoutAccount(10, 7, {"stale": 2}, 1, 0),
+        swaps=SwapAccount(2, 0, 640, 0, 120.0, 210.0, 40.0, 55.0),
+        breaches=(),
+        rejected=None,
+        evaluation_seconds=3.5,
+    )
+
+
+def a_rejected_round() -> RoundFinished:
+    one = a_round()
+    policies = {**one.policies, Role.DEFENDER: a_digest("rejected")}
+    return replace(
+        one,
+        breaches=("refusal_ordinary: 0.500 is above 0.15",),
+        rejected=Rejected({"refusal": {"ordinary": a_rate(4)}, "attack_success": {"train": a_rate(0)}}, policies),
+    )
+
+
+def a_side_run() -> SideRunFinished:
+    return SideRunFinished("run-0", "monitor_arm", 12, a_rate(7), a_rate(2), ("refusal_ordinary: high",), BoutAccount(4, 4))
+
+
+def a_cross_play() -> CrossPlayFinished:
+    return CrossPlayFinished("run-0", (0, 1), (0, 1, 2), tuple(tuple(a_rate(k) for k in row) for row in ((5, 1, 0), (6, 2, 1))))
+
+
 def a_dead_letter() -> DeadLetter:
     return DeadLetter(
         topic="harden.verdicts.v1",
@@ -227,6 +290,16 @@ def every_fact() -> Iterator[tuple[str, Fact]]:
     refused = PolicyRefused(a_policy(), "triton-0", "wrong_digest", "model.safetensors", a_policy(version=6), 1_700_000_006.0)
     yield "PolicyRefused", refused
     yield "PolicyRefused.first", replace(refused, still_serving=None)
+    yield "StepFinished", a_step()
+    yield "StepFinished.bare", StepFinished("run-0", Role.ATTACKER, 0, 0, "dpo", trained=0, seconds=0.0, skipped="non_finite")
+    yield "RoundFinished", a_round()
+    yield "RoundFinished.rejected", a_rejected_round()
+    bare = AttackerFigures(), {}, {}, BoutAccount(), SwapAccount()
+    yield "RoundFinished.bare", RoundFinished("run-0", 0, {}, *bare, (), None, 0.0)
+    yield "SideRunFinished", a_side_run()
+    yield "CrossPlayFinished", a_cross_play()
+    yield "RunFinished", RunFinished("run-0", 7, None, 12.5)
+    yield "RunFinished.failed", RunFinished("run-0", 7, "no replica serves the defender", 12.5)
     yield "DeadLettered", a_dead_letter()
     yield "DeadLettered.bare", replace(a_dead_letter(), key=None, value=b"", headers=(), detail="")
 

@@ -8,18 +8,22 @@ from google.protobuf.message import Message
 
 from harden.attack.v1 import attack_pb2
 from harden.bout.v1 import bout_pb2
-from harden.codec import bouts, policies
+from harden.codec import bouts, policies, records
 from harden.deadletter.v1 import deadletter_pb2
 from harden.domain.attack import AttackedBout
 from harden.domain.bout import Bout
 from harden.domain.events import DeadLetter, Fact
 from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyRetired, PolicyServed
 from harden.domain.response import SampledBout
+from harden.domain.round import CrossPlayFinished, RoundFinished, RunFinished, SideRunFinished
 from harden.domain.seed import Seed
+from harden.domain.step import StepFinished
 from harden.domain.verdict import ContinuedBout, JudgedBout
 from harden.policy.v1 import policy_pb2
 from harden.response.v1 import response_pb2
+from harden.round.v1 import round_pb2
 from harden.seed.v1 import seed_pb2
+from harden.step.v1 import step_pb2
 from harden.verdict.v1 import verdict_pb2
 
 
@@ -72,6 +76,10 @@ def read_dead_letter(message: deadletter_pb2.DeadLettered) -> DeadLetter:
 def _retired_key(policy: PolicyRef) -> str:
     # A key of its own: under the slot's, compaction would let the end of an old policy erase the newest publication.
     return f"{policy.slot}/retired/{policy.version}"
+
+
+def _run_id(fact: Any) -> str:
+    return str(fact.run_id)
 
 
 _CARRIERS = (
@@ -146,6 +154,19 @@ _CARRIERS = (
         # Not the key of the leases: their renewals would compact the refusal away.
         lambda fact: f"{fact.policy.slot}/{fact.replica}/refused",
     ),
+    Carrier(StepFinished, step_pb2.StepFinished, records.write_step, records.read_step, _run_id),
+    Carrier(RoundFinished, round_pb2.RoundFinished, records.write_round, records.read_round, _run_id),
+    Carrier(
+        SideRunFinished, round_pb2.SideRunFinished, records.write_side_run, records.read_side_run, lambda fact: str(fact.run_id)
+    ),
+    Carrier(
+        CrossPlayFinished,
+        round_pb2.CrossPlayFinished,
+        records.write_cross_play,
+        records.read_cross_play,
+        lambda fact: str(fact.run_id),
+    ),
+    Carrier(RunFinished, round_pb2.RunFinished, records.write_run, records.read_run, _run_id),
 )
 _DEAD_LETTER = Carrier(
     DeadLetter,

@@ -1,10 +1,11 @@
 """Rates with their uncertainty, and agreement between judges."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 import numpy as np
+
+from harden.domain.rate import Rate as Rate
 
 # Two-sided 95%.
 Z = 1.959963984540054
@@ -12,25 +13,6 @@ LOW_PERCENTILE, HIGH_PERCENTILE = 2.5, 97.5
 NUM_RESAMPLES = 2000
 
 Cluster = TypeVar("Cluster")
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """`k` of `n`, with 95% bounds. Of nothing (n = 0) nothing is known: rate 0 between 0 and 1."""
-
-    k: int
-    n: int
-    rate: float
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.k <= self.n:
-            raise ValueError(f"a rate counts k of n with 0 <= k <= n, not {self.k} of {self.n}")
-
-    def to_json(self) -> dict[str, int | float]:
-        return asdict(self)
-
 
 UNKNOWN = Rate(0, 0, 0.0, 0.0, 1.0)
 

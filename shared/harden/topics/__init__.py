@@ -11,7 +11,7 @@ HOUR_MS = 3_600_000
 class Kind(StrEnum):
     WORK = "work"  # consumed once by each reader, then old
     STATE = "state"  # compacted: the newest per key is what holds
-    LOG = "log"  # kept for people
+    LOG = "log"  # kept for people, without limit: a few kB a round, and what a report is made from years later
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,23 @@ SERVED = Topic(
     ("trainer",),
     num_partitions=1,
 )
+STEPS = Topic("steps", ("harden.step.v1.StepFinished",), "run_id", Kind.LOG, ("trainer",), ("cli",), num_partitions=1)
+ROUNDS = Topic(
+    "rounds",
+    (
+        "harden.round.v1.RoundFinished",
+        "harden.round.v1.SideRunFinished",
+        "harden.round.v1.CrossPlayFinished",
+        "harden.round.v1.RunFinished",
+    ),
+    "run_id",
+    Kind.LOG,
+    ("trainer",),
+    ("cli",),
+    num_partitions=1,
+)
 
-CATALOGUE: tuple[Topic, ...] = (SEEDS, BOUTS, ATTACKS, RESPONSES, VERDICTS, POLICIES, SERVED)
+CATALOGUE: tuple[Topic, ...] = (SEEDS, BOUTS, ATTACKS, RESPONSES, VERDICTS, STEPS, ROUNDS, POLICIES, SERVED)
 DEAD_LETTER_EVENT = "harden.deadletter.v1.DeadLettered"
 
 

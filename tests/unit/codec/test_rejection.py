@@ -14,18 +14,22 @@ from harden.codec.facts import BY_EVENT
 from harden.domain.conversation import Conversation
 from harden.domain.errors import PoisonError
 from harden.domain.events import Fact
+from harden.domain.round import RunFinished
 from harden.domain.seed import Seed
 from harden.domain.verdict import ContinuedBout, Verdict
 from harden.topics import Topic
 from tests.support.facts import (
     a_bout,
     a_completion,
+    a_cross_play,
     a_dead_letter,
     a_judged_bout,
     a_published,
     a_recorded_bout,
+    a_round,
     a_sampled_bout,
     a_seed,
+    a_step,
     a_two_turn_bout,
     an_attacked_bout,
     an_event,
@@ -195,6 +199,16 @@ RULES: list[tuple[str, Fact, Spoil, str]] = [
     ),
     ("publication without a manifest", a_published(), lambda m: m.ClearField("manifest"), "manifest"),
     ("reason in prose", a_published(), setting("reason", "Because I say so"), "reason"),
+    ("step of nobody", a_step(), setting("role", 0), "role"),
+    ("figure that is none", a_step(), setting("kl", math.nan), "kl"),
+    ("figure of an objective that is none", a_step(), lambda m: m.figures.update({"x": math.inf}), "figures"),
+    ("drop reason in prose", a_round(), lambda m: m.bouts.dropped.update({"It was old": 1}), "bouts.dropped"),
+    ("more hits than trials", a_round(), setting("attacker.strict.k", 9), "attacker.strict"),
+    ("round without an account", a_round(), lambda m: m.ClearField("bouts"), "bouts"),
+    ("round of a policy that is no digest", a_round(), lambda m: setattr(m.policies[0], "digest", "x"), "policies[0].digest"),
+    ("attacker without a row", a_cross_play(), lambda m: m.attackers.append(2), "the message"),
+    ("row without a cell", a_cross_play(), lambda m: m.defenders.append(3), "the message"),
+    ("run that failed for no reason", RunFinished("run-0", 7, "x", 1.0), setting("failed", ""), "failed"),
     ("dead letter without a place", a_dead_letter(), setting("topic", ""), "topic"),
     ("dead letter before the beginning", a_dead_letter(), setting("offset", -1), "offset"),
 ]

@@ -27,8 +27,21 @@ from harden.domain.policy import (
     ProbePrompt,
     Signature,
 )
+from harden.domain.rate import Rate
 from harden.domain.response import Response, SampledBout
+from harden.domain.round import (
+    AttackerFigures,
+    BoutAccount,
+    CrossPlayFinished,
+    FamilyFigures,
+    Rejected,
+    RoundFinished,
+    RunFinished,
+    SideRunFinished,
+    SwapAccount,
+)
 from harden.domain.seed import Seed, SeedLabel
+from harden.domain.step import StepFinished
 from harden.domain.verdict import Answer, Ballot, ContinuedBout, JudgedBout, Verdict
 from tests.support.facts import a_bout, a_completion, a_judged_bout, an_event, every_fact
 from tests.support.wire import arrived, sent, topic_of
@@ -161,6 +174,60 @@ DEAD_LETTERS = st.builds(
     service=NAME,
     died_at=TIMES,
 )
+FIGURES = st.floats(-1e9, 1e9)
+SHARES = st.floats(0, 1)
+REASONED = st.dictionaries(REASON, UINT32, max_size=3)
+RATES = st.builds(lambda n, k, *bounds: Rate(min(n, k), n, *bounds), UINT32, UINT32, SHARES, SHARES, SHARES)
+# A measure without a suite says nothing, and the wire has no room for it.
+BY_SUITE = st.dictionaries(NAMES, st.dictionaries(NAME, RATES, min_size=1, max_size=2), max_size=3)
+BY_ROLE = st.dictionaries(st.sampled_from(Role), DIGESTS, max_size=2)
+ACCOUNTS = st.builds(BoutAccount, UINT32, UINT32, REASONED, UINT32, UINT32)
+MAYBE = st.none() | AMOUNTS
+STEPS = st.builds(
+    StepFinished,
+    run_id=NAME,
+    role=st.sampled_from(Role),
+    round=UINT32,
+    step=UINT32,
+    algorithm=NAME,
+    trained=UINT32,
+    seconds=AMOUNTS,
+    dropped=REASONED,
+    side_run=NAME | st.just(""),
+    skipped=NAME | st.just(""),
+    reward_mean=st.none() | FIGURES,
+    success=st.none() | SHARES,
+    zero_variance_share=st.none() | SHARES,
+    kl=st.none() | FIGURES,
+    entropy=MAYBE,
+    grad_norm=MAYBE,
+    importance_ess=MAYBE,
+    lag_max=UINT32,
+    figures=st.dictionaries(NAME, FIGURES, max_size=3),
+)
+ROUNDS = st.builds(
+    RoundFinished,
+    run_id=NAME,
+    round=UINT32,
+    rates=BY_SUITE,
+    attacker=st.builds(AttackerFigures, *[st.none() | RATES] * 5, MAYBE, st.none() | UINT32),
+    families=st.dictionaries(NAME, st.builds(FamilyFigures, UINT32, UINT32), max_size=2),
+    policies=BY_ROLE,
+    bouts=ACCOUNTS,
+    swaps=st.builds(SwapAccount, *[UINT32] * 4, *[MAYBE] * 4),
+    breaches=st.lists(TEXT, max_size=2).map(tuple),
+    rejected=st.none() | st.builds(Rejected, BY_SUITE, BY_ROLE),
+    evaluation_seconds=AMOUNTS,
+)
+CROSS_PLAYS = st.builds(
+    lambda run_id, rate, attackers, defenders: CrossPlayFinished(
+        run_id, attackers, defenders, tuple(tuple(rate for _ in defenders) for _ in attackers)
+    ),
+    NAME,
+    RATES,
+    st.lists(UINT32, max_size=3).map(tuple),
+    st.lists(UINT32, max_size=3).map(tuple),
+)
 FACTS = st.one_of(
     SEEDS,
     BOUTS,
@@ -172,6 +239,11 @@ FACTS = st.one_of(
     st.builds(PolicyRetired, POLICIES, REASON),
     st.builds(PolicyServed, POLICIES, NAME, TIMES, AMOUNTS, AMOUNTS, TIMES, st.booleans()),
     st.builds(PolicyRefused, POLICIES, NAME, REASON, TEXT, st.none() | POLICIES, TIMES),
+    STEPS,
+    ROUNDS,
+    CROSS_PLAYS,
+    st.builds(SideRunFinished, NAME, NAMES, UINT32, RATES, RATES, st.lists(TEXT, max_size=2).map(tuple), ACCOUNTS),
+    st.builds(RunFinished, NAME, UINT64, st.none() | NAME, AMOUNTS),
     DEAD_LETTERS,
 )
 METAS = st.builds(EventMeta, IDS, TIMES, NAME, st.lists(IDS, max_size=3).map(tuple), st.lists(DIGESTS, max_size=3).map(tuple))

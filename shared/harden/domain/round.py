@@ -1,0 +1,133 @@
+"""What a round of the game came to, and what a run ends with.
+
+Each has a `record_id` that derives from what it is about. Work done again after a crash writes it again, and the newest
+record of an id is the one that counts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harden.domain import ids
+from harden.domain.bout import Role
+from harden.domain.rate import Rate
+
+Rates = Mapping[str, Mapping[str, Rate]]  # by measure, then by suite
+Policies = Mapping[Role, str]  # digests
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyFigures:
+    attempts: int
+    successes: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttackerFigures:
+    """The attacker's fresh attacks on training seeds, before and after the defender's phase. None: not measured."""
+
+    success_before: Rate | None = None
+    success_after: Rate | None = None
+    loose_success_before: Rate | None = None  # counting attacks that ask for it only on a lenient reading
+    loose_success_after: Rate | None = None
+    strict: Rate | None = None  # share of attacks that ask for what their seed asks
+    effective_families: float | None = None
+    unique_successes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoutAccount:
+    """Every training bout that was scheduled ended in exactly one of the other states."""
+
+    scheduled: int = 0
+    trained: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)  # by reason
+    dead_lettered: int = 0
+    expired: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SwapAccount:
+    """What happened to policies, and how long requests took meanwhile. None: there was nothing to time."""
+
+    count: int = 0
+    refused: int = 0
+    requests: int = 0
+    failed: int = 0
+    publish_to_served_p50_ms: float | None = None
+    publish_to_served_max_ms: float | None = None
+    steady_p99_ms: float | None = None
+    during_swap_p99_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What a round had come to before it was rolled back."""
+
+    rates: Rates
+    policies: Policies
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFinished:
+    """Round 0 is the state before any hardening. After a rollback, rates and policies are those of the last good round."""
+
+    run_id: str
+    round: int
+    rates: Rates
+    attacker: AttackerFigures
+    families: Mapping[str, FamilyFigures]
+    policies: Policies
+    bouts: BoutAccount
+    swaps: SwapAccount
+    breaches: tuple[str, ...]  # limits that the round broke, for people
+    rejected: Rejected | None  # None: the round stands
+    evaluation_seconds: float
+
+    @property
+    def record_id(self) -> str:
+        return ids.root("round", self.run_id, self.round)
+
+
+@dataclass(frozen=True, slots=True)
+class SideRunFinished:
+    """The defender was trained in a way that ought to ruin it, for the monitor to catch."""
+
+    run_id: str
+    name: str
+    steps: int
+    refusal: Rate
+    accuracy: Rate
+    breaches: tuple[str, ...]  # none: nothing was rolled back
+    bouts: BoutAccount
+
+    @property
+    def record_id(self) -> str:
+        return ids.root("side-run", self.run_id, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class CrossPlayFinished:
+    """`attack_success[a][d]`: attacks recorded in round `attackers[a]` against the defender of round `defenders[d]`."""
+
+    run_id: str
+    attackers: tuple[int, ...]
+    defenders: tuple[int, ...]
+    attack_success: tuple[tuple[Rate, ...], ...]
+
+    @property
+    def record_id(self) -> str:
+        return ids.root("cross-play", self.run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """`failed`: why it could not go on; None where it was played to its end."""
+
+    run_id: str
+    seed: int
+    failed: str | None
+    play_seconds: float
+
+    @property
+    def record_id(self) -> str:
+        return ids.root("run-finished", self.run_id)
