@@ -1,6 +1,7 @@
 """A trainer's side of a swap for tests: signs, stores and publishes policies, and listens to what replicas say."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,13 @@ DEADLINE_S = 60.0
 
 def a_probe(directory: Path, prompts: list[Prompt] | None = None) -> Probe:
     return make_probe(TransformersLoader().load(directory), prompts or [a_prompt("w1 w2 w3"), a_prompt("w7")])
+
+
+def wait_for(is_so: Callable[[], bool], what: str, timeout_s: float = DEADLINE_S) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
+        time.sleep(0.01)
 
 
 @dataclass
@@ -75,6 +83,12 @@ class Publishing:
         policy = published.policy
         meta = EventMeta(ids.root("test-publication", policy.digest, policy.version, self.version), time.time(), "trainer")
         self._producer.send([codec.to_message(POLICIES, Event(meta, published))])
+
+    def drain(self) -> None:
+        """Forgets everything that was said so far."""
+        while self._reader.poll(0.0, 100):
+            pass
+        self.heard.clear()
 
     def verdict_on(self, policy: PolicyRef, timeout_s: float = DEADLINE_S) -> PolicyServed | PolicyRefused:
         """The first word of a replica on `policy`, waited for."""

@@ -34,8 +34,8 @@ class TritonSettings(Section):
     swap_s: float = Field(60.0, ge=0, le=3600)
     """How long a slot may take to serve a new publication before `harden_policy_is_current` becomes 0. Left alone: a minute."""
     work_dir: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()) / "harden-triton")
-    """Where fetched policies lie while they are loaded: two of each slot at most, nothing worth keeping. Left alone: a
-    directory among the system's temporary ones."""
+    """Where fetched policies lie, two of each slot at most. The last one accepted stays and answers again after a restart;
+    where the directory does not survive, the topic alone is followed. Left alone: among the system's temporary ones."""
 
     @field_validator("slots")
     @classmethod

@@ -55,6 +55,9 @@ class SlotMetrics:
         self._swaps.of(self._slot, "refused").increment(1)
         self._refused.of(self._slot, word.reason).increment(1)
 
+    def not_restored(self, reason: str) -> None:
+        self._refused.of(self._slot, reason).increment(1)
+
     def current(self, is_current: bool) -> None:
         self._is_current.of(self._slot).set(int(is_current))
 

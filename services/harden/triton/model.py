@@ -65,7 +65,7 @@ class TritonPythonModel:
             loader_of(settings),
             BatchLimits(settings.max_rows, settings.gather_ms / 1000),
             replica=settings.replica,
-            work_dir=settings.work_dir / f"{slot}-{os.getpid()}",
+            work_dir=settings.work_dir / slot,
             times=LeaseTimes(settings.renew_s, settings.hold_s, settings.swap_s),
             observer=self._metrics,
             on_batch=self._computed,

@@ -3,10 +3,10 @@
 published --> fetched --> digest and signature verified --> loaded beside the old one --> probed --> flipped
     any failure: PolicyRefused(reason), the old policy keeps answering
 
+After a restart the last policy that was accepted answers again, before the topic is read: see harden.serving.last_accepted.
 That it is served is a lease, renewed until the replica ends: see harden.serving.leases.
 """
 
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -21,12 +21,13 @@ from harden.bus.ports import Bus, Incoming
 from harden.domain import ids
 from harden.domain.errors import PoisonError, TransientError
 from harden.domain.events import Event, EventMeta
-from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyServed, RefusalReason
+from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyRetired, PolicyServed, RefusalReason
 from harden.serving.batching import Batcher, Serving
+from harden.serving.last_accepted import LastAccepted
 from harden.serving.leases import Lease, LeaseTimes, Standing
 from harden.serving.ports import EngineLoader
 from harden.serving.probe import check_probe
-from harden.store.policies import fetch_files, fetch_manifest
+from harden.store.policies import fetch_files, read_manifest
 from harden.store.ports import BlobStore
 from harden.store.signing import Verifier
 from harden.topics import POLICIES, SERVED
@@ -47,6 +48,10 @@ class SwapObserver(Protocol):
 
     def refused(self, word: PolicyRefused, published: PolicyPublished) -> None: ...
 
+    def not_restored(self, reason: str) -> None:
+        """The last policy accepted before a restart could not be served again; the topic says what comes next."""
+        ...
+
     def current(self, is_current: bool) -> None:
         """Whether the slot serves what is published; said again and again."""
         ...
@@ -56,6 +61,8 @@ class NoObserver:
     def served(self, word: PolicyServed, published: PolicyPublished) -> None: ...
 
     def refused(self, word: PolicyRefused, published: PolicyPublished) -> None: ...
+
+    def not_restored(self, reason: str) -> None: ...
 
     def current(self, is_current: bool) -> None: ...
 
@@ -70,7 +77,8 @@ class Source:
 
 
 class Follower:
-    """Owns its threads. `replica` is the name under which it speaks on `served`; `work_dir` is its own.
+    """Owns its threads. `replica` is the name under which it speaks on `served`; `work_dir` is the slot's own and
+    outlives it.
 
     `on_failure` hears of an error that is a bug: the thread has ended then, and the process should.
     """
@@ -94,7 +102,7 @@ class Follower:
         self._loader = loader
         self._batcher = batcher
         self._replica = replica
-        self._work_dir = work_dir
+        self._last = LastAccepted(work_dir)
         self._observer = observer or NoObserver()
         self._on_failure = on_failure
         self._now = now
@@ -120,10 +128,11 @@ class Follower:
         self._lease.close()
         self._reader.close()
         self._producer.close()
-        shutil.rmtree(self._work_dir, ignore_errors=True)
+        self._last.close()
 
     def _run(self) -> None:
         try:
+            self._restore()
             pending: tuple[Event, PolicyPublished] | None = None
             while not self._is_closed.is_set():
                 pending = self._newest(RETRY_S if pending else POLL_S, pending)
@@ -147,6 +156,29 @@ class Follower:
             self._has_read = True
             self._standing.has_read()
         return pending
+
+    def _restore(self) -> None:
+        """Serves again what was accepted before a restart; whatever keeps it from that, the topic is followed all the same."""
+        began = time.monotonic()
+        try:
+            kept = self._last.read(self._source.verifier)
+            if kept is None:
+                return
+            event, published, manifest = kept
+            engine = self._loader.load(self._last.files_of(published.policy.digest), like=None)
+            max_error = check_probe(engine, manifest.probe)
+        except (PoisonError, TransientError, OSError) as error:
+            reason = error.reason if isinstance(error, PoisonError) else RefusalReason.DAMAGED_RECORD
+            _log.warning("policy_not_restored", slot=self._slot, reason=reason, error=str(error))
+            self._observer.not_restored(reason)
+            self._last.forget()
+            return
+        self._standing.published(published.policy)
+        try:
+            self._flip(event, published, Serving(engine, published.policy), max_error, began)
+        except TransientError as error:
+            _log.warning("policy_waits", slot=self._slot, version=published.policy.version, error=str(error))
+        _log.info("policy_restored", slot=self._slot, version=published.policy.version)
 
     def _is_credible(self, event: Event, published: PolicyPublished, pending: tuple[Event, PolicyPublished] | None) -> bool:
         """Whether its writer may say so and it is none that was overtaken; refuses it otherwise. So what was written to the
@@ -181,6 +213,9 @@ class Follower:
             return None
         if isinstance(event.fact, PolicyPublished) and event.fact.policy.slot == self._slot:
             return event, event.fact
+        accepted = self._accepted
+        if isinstance(event.fact, PolicyRetired) and accepted is not None and accepted.digest == event.fact.policy.digest:
+            self._last.forget()  # nothing may go back to it
         return None
 
     def _settle(self, event: Event, published: PolicyPublished) -> bool:
@@ -192,28 +227,35 @@ class Follower:
             except PoisonError as error:
                 self._refuse(event, published, error)
                 return True
-            self._batcher.swap(serving)
-            self._accepted = published.policy
-            load_ms = (time.monotonic() - began) * 1000
-            served = PolicyServed(
-                published.policy, self._replica, self._now(), load_ms, max_error, self._lease.until(), self._tick()
-            )
-            self._observer.served(served, published)
-            self._lease.hold(event, served)
-            _log.info("policy_served", slot=self._slot, version=published.policy.version, load_ms=round(served.load_ms, 1))
-            self._forget_but(published.policy)
+            self._flip(event, published, serving, max_error, began)
+            _log.info("policy_served", slot=self._slot, version=published.policy.version)
         except TransientError as error:
             _log.warning("policy_waits", slot=self._slot, version=published.policy.version, error=str(error))
             return False
         return True
+
+    def _flip(self, event: Event, published: PolicyPublished, serving: Serving, max_error: float, began: float) -> None:
+        """Serves it, remembers it and says so. TransientError where it could not be said yet."""
+        policy = published.policy
+        self._batcher.swap(serving)
+        self._accepted = policy
+        load_ms = (time.monotonic() - began) * 1000
+        served = PolicyServed(policy, self._replica, self._now(), load_ms, max_error, self._lease.until(), self._tick())
+        self._observer.served(served, published)
+        try:
+            self._last.accept(event, policy)
+        except OSError as error:
+            _log.warning("policy_not_kept", slot=self._slot, version=policy.version, error=str(error))
+        self._lease.hold(event, served)
 
     def _prepare(self, published: PolicyPublished) -> tuple[Serving, float]:
         """The policy loaded and probed. PoisonError with a RefusalReason, TransientError."""
         current = self._batcher.serving
         if current is not None and current.policy.digest == published.policy.digest:
             return Serving(current.engine, published.policy), 0.0
-        manifest = fetch_manifest(self._source.store, self._source.verifier, published)
-        directory = self._directory(published.policy)
+        data = self._source.store.get(published.manifest)
+        manifest = read_manifest(self._source.verifier, published, data)
+        directory = self._last.room_for(published.policy.digest, data)
         fetch_files(self._source.store, manifest, directory)
         engine = self._loader.load(directory, like=current.engine if current else None)
         max_error = check_probe(engine, manifest.probe)
@@ -233,7 +275,7 @@ class Follower:
         self._standing.refused(published.policy)
         self._observer.refused(refused, published)
         if current is None or current.policy.digest != published.policy.digest:
-            shutil.rmtree(self._directory(published.policy), ignore_errors=True)
+            self._last.reject(published.policy.digest)
         self._say(event, refused)
 
     def _say(self, cause: Event, word: PolicyRefused) -> None:
@@ -245,11 +287,3 @@ class Follower:
             policy_digests=(word.policy.digest,),
         )
         self._producer.send([codec.to_message(SERVED, Event(meta, word))])
-
-    def _directory(self, policy: PolicyRef) -> Path:
-        return self._work_dir / policy.digest.removeprefix("sha256:")
-
-    def _forget_but(self, policy: PolicyRef) -> None:
-        for directory in self._work_dir.glob("*"):
-            if directory != self._directory(policy):
-                shutil.rmtree(directory, ignore_errors=True)

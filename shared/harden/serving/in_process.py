@@ -8,7 +8,7 @@ from harden.domain.completion import Completion
 from harden.domain.errors import TransientError
 from harden.domain.policy import PolicyRef
 from harden.serving.batching import MAX_ROWS
-from harden.serving.follower import Source
+from harden.serving.follower import Source, SwapObserver
 from harden.serving.leases import LeaseTimes
 from harden.serving.ports import EngineLoader, GenerateRequest
 from harden.serving.slots import BatchLimits, ServedSlot, completions
@@ -17,7 +17,10 @@ REPLICA = "in-process"
 
 
 class InProcessPolicies:
-    """Implements PolicyClient. A context manager, or `close` it."""
+    """Implements PolicyClient. A context manager, or `close` it.
+
+    With a `work_dir` the last policies accepted answer again after a restart; without one nothing is kept.
+    """
 
     def __init__(
         self,
@@ -29,9 +32,13 @@ class InProcessPolicies:
         max_rows: int = MAX_ROWS,
         gather_s: float = 0.0,
         times: LeaseTimes | None = None,
+        work_dir: Path | None = None,
+        observer: SwapObserver | None = None,
     ) -> None:
         self._failure: BaseException | None = None
-        self._work_dir = tempfile.TemporaryDirectory(prefix="harden-policies-")
+        self._scratch = None if work_dir else tempfile.TemporaryDirectory(prefix="harden-policies-")
+        root = Path(self._scratch.name) if self._scratch else work_dir
+        assert root is not None
         self._slots = {
             slot: ServedSlot.open(
                 slot,
@@ -39,8 +46,9 @@ class InProcessPolicies:
                 loader,
                 BatchLimits(max_rows, gather_s),
                 replica=replica,
-                work_dir=Path(self._work_dir.name) / slot,
+                work_dir=root / slot,
                 times=times,
+                observer=observer,
                 on_failure=self._failed,
             )
             for slot in slots
@@ -55,7 +63,8 @@ class InProcessPolicies:
     def close(self) -> None:
         for slot in self._slots.values():
             slot.close()
-        self._work_dir.cleanup()
+        if self._scratch is not None:
+            self._scratch.cleanup()
 
     def __enter__(self) -> "InProcessPolicies":
         return self

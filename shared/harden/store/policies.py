@@ -40,9 +40,14 @@ def put_manifest(store: BlobStore, signer: Signer, manifest: PolicyManifest) -> 
 def fetch_manifest(store: BlobStore, verifier: Verifier, published: PolicyPublished) -> PolicyManifest:
     """The manifest that `published` names, once both signatures hold. PoisonError with a RefusalReason, TransientError from
     the store."""
+    verifier.verify_publication(published)  # before anything is fetched that it names
+    return read_manifest(verifier, published, store.get(published.manifest))
+
+
+def read_manifest(verifier: Verifier, published: PolicyPublished, data: bytes) -> PolicyManifest:
+    """The manifest that `published` names, of the bytes that lie in the store. PoisonError with a RefusalReason."""
     verifier.verify_publication(published)
-    signed = decode_signed(store.get(published.manifest))
-    return verifier.verify(signed, published.policy.digest)
+    return verifier.verify(decode_signed(data), published.policy.digest)
 
 
 def fetch_files(store: BlobStore, manifest: PolicyManifest, into: Path) -> None:
