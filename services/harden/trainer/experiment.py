@@ -18,6 +18,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 import harden
 from harden import plugins
+from harden.domain import ids
 from harden.domain.bout import DEFAULT_PANEL, Role
 from harden.domain.completion import Sampling
 from harden.domain.errors import SetupError
@@ -264,3 +265,8 @@ def parse(data: object, where: str) -> Experiment:
 def dump(experiment: Experiment) -> str:
     """YAML that `load` reads back to the same experiment."""
     return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
+
+
+def run_id_of(experiment: Experiment) -> str:
+    """Playing the same experiment again with the same seed is the same run."""
+    return ids.root("run", experiment.name, experiment.seed)

@@ -3,6 +3,8 @@
 reads      harden.seeds.v1, harden.verdicts.v1, harden.served.v1, and the dead letters of what it scheduled
 writes     harden.bouts.v1      BoutScheduled      key bout_id
            harden.policies.v1   PolicyPublished    key slot
+           harden.steps.v1      StepFinished       key run_id
+           harden.rounds.v1     RoundFinished, SideRunFinished, CrossPlayFinished, RunFinished    key run_id
 keeps      checkpoints in its run directory: weights, optimisers, RNG, position, ledger and offsets as one
 slowed by  the bouts it waits for; it schedules only what it is about to learn from
 survives   being killed at any moment (goes on from the checkpoint, trains no bout twice), lost and repeated messages;
@@ -35,23 +37,19 @@ from harden.trainer.checkpoint import Checkpoints
 from harden.trainer.config import TrainerConfig, TrainerSettings
 from harden.trainer.core import schedule
 from harden.trainer.core.replay import ReplayPool
-from harden.trainer.experiment import AlgorithmChoice, Experiment
+from harden.trainer.experiment import AlgorithmChoice, Experiment, run_id_of
 from harden.trainer.game import Game
 from harden.trainer.inbox import Inbox, Stopped
 from harden.trainer.learner.learner import Learner
 from harden.trainer.observing import Observer
 from harden.trainer.player import Player, probe_examples
 from harden.trainer.publisher import Publisher
-from harden.trainer.records import Records
+from harden.trainer.records import Record, Records
 from harden.trainer.ring import SERVICE, Ring
 from harden.trainer.rundir import RunDir
 from harden.trainer.seeding import read_seeds
 from harden.trainer.trainer import Trainer
 from harden.worlds import registry
-
-
-def run_id_of(experiment: Experiment) -> str:
-    return ids.root("run", experiment.name, experiment.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +71,16 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     seeds = read_seeds(around.bus, experiment, categories, timeout_s=settings.seeds_timeout_s, stop=around.stop)
     run_dir = RunDir(settings.run_dir)
     run_dir.write_text("experiment.yaml", experiments.dump(experiment))
+    run_id = run_id_of(experiment)
+
+    def tell(record: Record) -> None:  # the ring begins where the game's checkpoint says, and the game has records
+        ring.tell(record)
+
     game = Game(
-        run_id=run_id_of(experiment),
+        run_id=run_id,
         sides={role: _side(role, experiment, seeds, world) for role in Role},
         pool=ReplayPool(),
-        records=Records(run_dir),
+        records=Records(run_dir, run_id, tell),
         remembered=Path(settings.run_dir) / "remembered",
     )
     checkpoints = Checkpoints(settings.run_dir)
@@ -107,18 +110,18 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
             experiment.schedule.rounds,
             around.now,
             guarded_suite=world.guarded_suite,
+            algorithms={name: choice.algorithm for name, (_, choice) in _choices(experiment).items()},
+            run_id=run_id,
+            tell=tell,
         ),
     )
 
 
 def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[str, Algorithm]:
     """What each player learns by, and what the arm does where one is played."""
-    chosen: dict[str, tuple[Role, AlgorithmChoice]] = {role.value: (role, experiment.part(role)) for role in Role}
-    if experiment.monitor_arm:
-        chosen[schedule.ARM] = (Role.DEFENDER, experiment.monitor_arm)
     sampling = experiment.sampling
     made: dict[str, Algorithm] = {}
-    for name, (role, choice) in chosen.items():
+    for name, (role, choice) in _choices(experiment).items():
         equipment = Equipment(
             role=role,
             attack_sampling=sampling.attack.sampling(),
@@ -132,6 +135,14 @@ def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[
     return made
 
 
+def _choices(experiment: Experiment) -> dict[str, tuple[Role, AlgorithmChoice]]:
+    """By role, and the arm's where one is played."""
+    chosen: dict[str, tuple[Role, AlgorithmChoice]] = {role.value: (role, experiment.part(role)) for role in Role}
+    if experiment.monitor_arm:
+        chosen[schedule.ARM] = (Role.DEFENDER, experiment.monitor_arm)
+    return chosen
+
+
 def _side(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Player:
     directory = registry.policy_directory(experiment.policy_source(role))
     learner = Learner(directory, experiment.part(role).learner, ids.random_seed(ids.child(run_id_of(experiment), role, 0)))
@@ -142,7 +153,7 @@ def _side(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]
 
 
 def play(settings: TrainerSettings, experiment: Experiment, around: Surroundings, on_ready: Callable[[], None]) -> None:
-    """Plays the run to its end, or until asked to stop, and says in `run.json` how it ended."""
+    """Plays the run to its end, or until asked to stop, and says how it ended, on the log and in `run.json`."""
     trainer = build(settings, experiment, around, on_ready)
     run_dir = RunDir(settings.run_dir)
     try:
@@ -150,19 +161,16 @@ def play(settings: TrainerSettings, experiment: Experiment, around: Surroundings
     except Stopped:
         return
     except SetupError as error:
-        run_dir.write("run.json", _ending(trainer, experiment, str(error)))
+        _end(trainer, experiment, run_dir, str(error))
         raise
-    run_dir.write("run.json", _ending(trainer, experiment, None))
+    _end(trainer, experiment, run_dir, None)
     around.stop.set()
 
 
-def _ending(trainer: Trainer, experiment: Experiment, failed: str | None) -> dict[str, object]:
-    return {
-        "ok": failed is None,
-        "seed": experiment.seed,
-        "failed": failed,
-        "play_seconds": round(trainer.game.play_seconds, 3),
-    }
+def _end(trainer: Trainer, experiment: Experiment, run_dir: RunDir, failed: str | None) -> None:
+    seconds = round(trainer.game.play_seconds, 3)
+    run_dir.write("run.json", {"ok": failed is None, "seed": experiment.seed, "failed": failed, "play_seconds": seconds})
+    trainer.game.records.run_ended(experiment.seed, failed, seconds)
 
 
 def serve(config: TrainerConfig) -> None:

@@ -1,5 +1,7 @@
-"""What the trainer tells people: progress and figures in the run directory, metrics, one log line a task."""
+"""What the trainer tells people: records on the log, progress in the run directory, metrics, one log line a task."""
 
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,14 +10,16 @@ from prometheus_client import CollectorRegistry
 
 from harden import metrics
 from harden.domain.bout import Bout, Purpose
+from harden.domain.step import StepFinished
 from harden.domain.verdict import JudgedBout
 from harden.statistics import Rate
 from harden.trainer.algorithms.ports import StepTerms
 from harden.trainer.core.results import Measured, harmful_share
-from harden.trainer.core.schedule import EndArm, Evaluate, Learn, Matrix, MeasureAttacker, Monitor, Publish, StartArm, Task
+from harden.trainer.core.schedule import ARM, EndArm, Evaluate, Learn, Matrix, MeasureAttacker, Monitor, Publish, StartArm, Task
 from harden.trainer.game import Game
 from harden.trainer.learner.report import StepReport
 from harden.trainer.publisher import Published
+from harden.trainer.records import Tell, cross_play_finished, side_run_finished
 from harden.trainer.rundir import Progress, RunDir
 
 log = structlog.get_logger()
@@ -49,7 +53,13 @@ class Observer:
         now: Callable[[], float],
         *,
         guarded_suite: str,
+        algorithms: Mapping[str, str],  # names, by role and for the side run
+        run_id: str,
+        tell: Tell,
     ) -> None:
+        self._algorithms = algorithms
+        self._run_id = run_id
+        self._tell = tell
         self._guarded_suite = guarded_suite
         self._run_dir = run_dir
         self._rounds = rounds
@@ -119,7 +129,9 @@ class Observer:
             "lag_max": max(lags, default=0),
             "seconds": report.seconds,
         }
-        game.records.step(task.round, task.role, task.step, {k: _rounded(v) for k, v in figures.items()})
+        rounded = {k: _rounded(v) for k, v in figures.items()}
+        game.records.step(task.round, task.role, task.step, rounded)
+        self._tell(self._step_finished(task, report, learned, len(judged), rounded))
         if success is not None:
             self._note_success(success)
         for note in report.notes:
@@ -127,6 +139,26 @@ class Observer:
         if report.skipped:
             log.warning("step_skipped", role=role, round=task.round, step=task.step, reason=report.skipped)
         log.info("learned", role=role, round=task.round, step=task.step, **{k: _rounded(v) for k, v in figures.items()})
+
+    def _step_finished(
+        self, task: Learn, report: StepReport, learned: StepTerms, num_judged: int, figures: Mapping[str, Any]
+    ) -> StepFinished:
+        said = {f"{term}.{name}": value for term, by_name in report.terms.items() for name, value in by_name.items()}
+        side_run = ARM if task.arm else ""
+        return StepFinished(
+            run_id=self._run_id,
+            role=task.role,
+            round=task.round,
+            step=task.step,
+            algorithm=self._algorithms[side_run or task.role.value],
+            trained=num_judged - len(learned.dropped),
+            dropped=Counter(learned.dropped.values()),
+            side_run=side_run,
+            skipped=report.skipped,
+            # A figure that is no number is left out: the wire takes none, and a step is not undone for want of one.
+            figures={name: value for name, value in said.items() if math.isfinite(value)},
+            **{name: value for name, value in figures.items() if value is None or math.isfinite(value)},
+        )
 
     def published(self, published: Published) -> None:
         policy = published.policy
@@ -150,10 +182,10 @@ class Observer:
         log.info("monitor", round=round_, breaches=[str(b) for b in breaches])
 
     def arm_ended(self, record: Mapping[str, Any]) -> None:
-        self._run_dir.write("monitor_arm.json", record)
+        self._tell(side_run_finished(self._run_id, ARM, record))
 
     def matrix_ended(self, matrix: Mapping[str, Any]) -> None:
-        self._run_dir.write("matrix.json", matrix)
+        self._tell(cross_play_finished(self._run_id, matrix))
 
     def _note_expired(self, num_expired: int) -> None:
         if self._num_expired is not None:
