@@ -11,11 +11,12 @@ from functools import partial
 import structlog
 from prometheus_client import CollectorRegistry
 
+from harden import codec
 from harden.attacker import main as attacker
 from harden.attacker.config import AttackerSettings
 from harden.bus.memory import MemoryBus
-from harden.bus.ports import Bus
-from harden.cli.reporting.schema import Components, Exchange
+from harden.bus.ports import Bus, Incoming
+from harden.cli.reporting.schema import Components
 from harden.cli.seeds import submit_seeds
 from harden.config import LogSettings, WorkerSettings
 from harden.defender_inference import main as defender_inference
@@ -24,7 +25,6 @@ from harden.domain.errors import SetupError
 from harden.domain.game import World
 from harden.judge import main as judge
 from harden.judge.config import JudgeSettings
-from harden.local import examples
 from harden.local.interrupts import Interrupts
 from harden.local.play import Plan, library_versions
 from harden.local.rundir import LocalRun
@@ -39,10 +39,12 @@ from harden.serving.transformers_loader import TransformersLoader
 from harden.store.object_store import ObjectStore
 from harden.store.ports import BlobStore
 from harden.store.signing import Signer, Verifier, generate_keypair
+from harden.topics import POLICIES, ROUNDS, SEEDS, SERVED, STEPS, VERDICTS
 from harden.trainer.config import TrainerSettings
 from harden.trainer.main import Surroundings, play
 from harden.worlds import registry
 
+KEPT = (SEEDS, VERDICTS, STEPS, ROUNDS, POLICIES, SERVED)
 # A step that is under way when a stop is asked for is short; longer means that a thread hangs.
 STOP_TIMEOUT_S = 30.0
 
@@ -77,8 +79,9 @@ class InProcessRing:
     def components(self) -> Components:
         return Components(processes=("one process",), **library_versions())
 
-    def examples(self) -> list[Exchange]:
-        return examples.pick(self._bus, self._plan.experiment)
+    @property
+    def bus(self) -> Bus:
+        return self._bus
 
     def stop(self) -> None:
         """The trainer first, so that what it still waits for can come."""
@@ -127,6 +130,13 @@ def start(plan: Plan, say: Callable[[str], None], interrupts: Interrupts) -> Ite
         finally:
             with interrupts.shield():
                 ring.stop()
+                run.kept_log.write_bytes(codec.pack(_worth_keeping(bus)))
+
+
+def _worth_keeping(bus: MemoryBus) -> Iterator[Incoming]:
+    """Not the bouts on their way: the verdicts hold them whole."""
+    for partition in bus.partitions_of([topic.name for topic in KEPT]):
+        yield from bus.logs[partition]
 
 
 @contextmanager

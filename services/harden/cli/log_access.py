@@ -1,7 +1,8 @@
 """Where reading commands find the log: a broker they are told of, the one of a running demo, or the log that a run left behind.
 
 What a run left behind is read by a broker started on the run's own data for as long as the command takes. So there is one
-way to read, nothing is lost in an export, and a finished run shows as much as a running one.
+way to read, nothing is lost in an export, and a finished run shows as much as a running one. A run in one process leaves
+a file of its messages, which becomes the in-memory bus again.
 """
 
 import time
@@ -13,7 +14,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from harden import codec
 from harden.bus.kafka import KafkaBus
+from harden.bus.memory import MemoryBus
 from harden.bus.ports import Bus, Incoming
 from harden.cli.config import CliConfig
 from harden.cli.output import note
@@ -66,10 +69,23 @@ def open_log(where: Where | None) -> Iterator[OpenLog]:
             )
         return
     run = LocalRun(where.run or config.cli.run_dir)
+    if run.kept_log.is_file():
+        yield OpenLog(_kept_bus(run), False, str(run.store), (run.verify_key,), run.signing_key, config.cli.read_timeout_s)
+        return
     with _broker_of(run) as (bootstrap_servers, is_live):
         settings = config.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers})
         with _closing(KafkaBus(settings)) as bus:
             yield OpenLog(bus, is_live, str(run.store), (run.verify_key,), run.signing_key, config.cli.read_timeout_s)
+
+
+def _kept_bus(run: LocalRun) -> Bus:
+    bus = MemoryBus()
+    bus.create_topics()
+    try:
+        bus.append(list(codec.unpack(run.kept_log.read_bytes())))
+    except ValueError as error:
+        raise SetupError(f"{run.kept_log} cannot be read: {error}; the run has to be played again") from error
+    return bus
 
 
 def _names_a_broker(config: CliConfig) -> bool:

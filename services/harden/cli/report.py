@@ -1,14 +1,18 @@
-"""harden report: makes a run's report.json and report.html from what the run wrote, finished or not."""
+"""harden report: makes a run's report.json and report.html from the log of the run, finished or not."""
 
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from harden.cli.log_access import Where, open_log
 from harden.cli.reporting.gather import as_json, gather
 from harden.cli.reporting.page import render
+from harden.cli.reporting.recorded import Recorded, read_run
 from harden.cli.reporting.schema import Report
+from harden.domain.errors import SetupError
 from harden.local.rundir import LocalRun
+from harden.trainer import experiment as experiments
 
 
 def report(
@@ -17,16 +21,26 @@ def report(
     json: Annotated[bool, Parameter(help="Print the report as well.")] = False,
 ) -> None:
     """Makes report.json and report.html of a run again."""
-    made = write_report(LocalRun(run))
+    local = LocalRun(run)
+    made = write_report(local, read_kept(local))
     if json:
         print(as_json(made), end="")
     else:
         print("\n".join(where_to_look(run, made)))
 
 
-def write_report(run: LocalRun) -> Report:
-    """Gathers the report of the run and puts both files beside what they were made from."""
-    made = gather(run.root)
+def read_kept(run: LocalRun) -> Recorded:
+    """What the log of the run says, running or over. SetupError where there is no run or no log of it."""
+    if not run.root.is_dir():
+        raise SetupError(f"there is no run at {run.root}; `harden demo --run-dir {run.root}` plays one")
+    experiment = experiments.load(run.experiment)
+    with open_log(Where(run=run.root)) as log:
+        return read_run(log.bus, experiment)
+
+
+def write_report(run: LocalRun, recorded: Recorded) -> Report:
+    """Puts the report and its page into the run's directory."""
+    made = gather(run.root, recorded)
     run.write_text("report.json", as_json(made))
     run.write_text("report.html", render(made))
     return made

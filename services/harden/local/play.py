@@ -4,13 +4,15 @@ import importlib.metadata
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from harden.cli.report import write_report
-from harden.cli.reporting.schema import SCHEMA, Components, Exchange, Report
+from harden.bus.ports import Bus
+from harden.cli.report import read_kept, write_report
+from harden.cli.reporting.recorded import Recorded, read_run
+from harden.cli.reporting.schema import SCHEMA, Components, Report
 from harden.domain.errors import SetupError
 from harden.local import progress as progress_file
 from harden.local.interrupts import Interrupts
@@ -48,8 +50,9 @@ class Ring(Protocol):
 
     def components(self) -> Components: ...
 
-    def examples(self) -> Sequence[Exchange]:
-        """A few exchanges of the run that is over, before its log goes away."""
+    @property
+    def bus(self) -> Bus:
+        """Where its events are, as long as it runs."""
         ...
 
 
@@ -80,12 +83,14 @@ def play(plan: Plan, display: Display, start_ring: StartRing, interrupts: Interr
             _refuse_changed(plan)
         plan.run.write_text("experiment.yaml", experiments.dump(plan.experiment))
         account = _Account(plan, watch)
+        recorded: Recorded | None = None
         try:
             with start_ring(plan, display.say, interrupts) as ring:
                 account.components = ring.components()
                 watch.ends("start")
                 _watch(plan, display, ring, watch)
-                plan.run.write("examples.json", {"examples": [one.model_dump() for one in ring.examples()]})
+                # Read while the broker runs: starting one again on its data takes seconds.
+                recorded = read_run(ring.bus, plan.experiment)
                 display.say("played; stopping everything")
             watch.ends("stop")
             interrupts.raise_if_received()
@@ -100,7 +105,15 @@ def play(plan: Plan, display: Display, start_ring: StartRing, interrupts: Interr
         finally:
             with interrupts.shield():
                 account.write()
-        return write_report(plan.run)
+        return write_report(plan.run, recorded or _left_behind(plan.run))
+
+
+def _left_behind(run: LocalRun) -> Recorded:
+    """What a ring that broke has recorded; nothing where it did not come as far as a log."""
+    try:
+        return read_kept(run)
+    except SetupError:
+        return Recorded()
 
 
 def _refuse_changed(plan: Plan) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from harden.bus.kafka import KafkaBus
-from harden.cli.reporting.schema import Components, Exchange
+from harden.bus.ports import Bus
+from harden.cli.reporting.schema import Components
 from harden.cli.seeds import submit_seeds
 from harden.config import KafkaSettings
-from harden.local import examples, kafka, services, triton
+from harden.local import kafka, services, triton
 from harden.local.interrupts import Interrupts
 from harden.local.kafka import LocalKafka
 from harden.local.play import Plan, library_versions
@@ -81,9 +82,10 @@ class LocalRing:
         processes = ("kafka", "triton", *self._names)
         return Components(kafka=self._kafka.version, triton=self._triton_version, processes=processes, **versions)
 
-    def examples(self) -> list[Exchange]:
+    @property
+    def bus(self) -> Bus:
         assert self._bus is not None
-        return examples.pick(self._bus, self._plan.experiment)
+        return self._bus
 
     def stop(self) -> None:
         """Stops the parts that run. Services first: they end cleanly only while the broker answers."""

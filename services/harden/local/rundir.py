@@ -42,6 +42,11 @@ class LocalRun:
         return self.root / "kafka"
 
     @property
+    def kept_log(self) -> Path:
+        """What was on the bus of a run in one process, which ended with it; see harden.codec.kept."""
+        return self.root / "events.binpb"
+
+    @property
     def triton(self) -> Path:
         return self.root / "triton"
 

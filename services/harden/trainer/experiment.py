@@ -18,6 +18,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 import harden
 from harden import plugins
+from harden.domain import ids
 from harden.domain.bout import DEFAULT_PANEL, Role
 from harden.domain.completion import Sampling
 from harden.domain.errors import SetupError
@@ -337,3 +338,8 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(part, f"{path}.{key}" if path else str(key))
     else:
         yield path, value
+
+
+def run_id_of(experiment: Experiment) -> str:
+    """Playing the same experiment again with the same seed is the same run."""
+    return ids.root("run", experiment.name, experiment.seed)

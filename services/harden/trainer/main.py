@@ -3,6 +3,8 @@
 reads      harden.seeds.v1, harden.verdicts.v1, harden.served.v1, and the dead letters of what it scheduled
 writes     harden.bouts.v1      BoutScheduled      key bout_id
            harden.policies.v1   PolicyPublished    key slot
+           harden.steps.v1      StepFinished       key run_id
+           harden.rounds.v1     RoundFinished, SideRunFinished, CrossPlayFinished, RunFinished    key run_id
 keeps      checkpoints in its run directory: weights, optimisers, RNG, position, ledger and offsets as one
 slowed by  the bouts it waits for; it schedules only what it is about to learn from
 survives   being killed at any batch (goes on from the checkpoint, trains no bout twice), lost and repeated messages;
@@ -33,12 +35,12 @@ from harden.trainer import experiment as experiments
 from harden.trainer.algorithms.ports import Algorithm, Equipment
 from harden.trainer.config import TrainerConfig, TrainerSettings
 from harden.trainer.core.replay import ReplayPool
-from harden.trainer.experiment import AlgorithmChoice, Experiment
+from harden.trainer.experiment import AlgorithmChoice, Experiment, run_id_of
 from harden.trainer.game.checkpoint import Checkpoints
 from harden.trainer.game.context import SIDE_RUN, GameContext, Material
 from harden.trainer.game.observing import Observer
 from harden.trainer.game.player import Player, probe_examples
-from harden.trainer.game.records import Records
+from harden.trainer.game.records import Record, Records
 from harden.trainer.game.rundir import RunDir
 from harden.trainer.game.seeding import read_seeds
 from harden.trainer.game.state import Game
@@ -48,10 +50,6 @@ from harden.trainer.learner.learner import Learner
 from harden.trainer.publisher import Publisher
 from harden.trainer.ring import SERVICE, Ring
 from harden.worlds import registry
-
-
-def run_id_of(experiment: Experiment) -> str:
-    return ids.root("run", experiment.name, experiment.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +70,17 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     categories = attacked(world)
     seeds = read_seeds(around.bus, experiment, categories, timeout_s=settings.seeds_timeout_s, stop=around.stop)
     run_dir = RunDir(settings.run_dir)
+    run_id = run_id_of(experiment)
+
+    def tell(record: Record) -> None:  # the ring begins where the game's checkpoint says, and the game has records
+        ring.tell(record)
+
     game = Game(
-        run_id=run_id_of(experiment),
+        run_id=run_id,
         experiment=experiment.model_dump(mode="json"),
         players={role: _player(role, experiment, seeds, world) for role in Role},
         pool=ReplayPool(),
-        records=Records(run_dir),
+        records=Records(run_dir, run_id, tell),
         remembered=Path(settings.run_dir) / "remembered",
     )
     checkpoints = Checkpoints(settings.run_dir)
@@ -102,7 +105,16 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
         ring,
         Inbox(ring, game.ledger, publisher, around.stop, around.now),
         publisher,
-        Observer(run_dir, around.registry, experiment.schedule.rounds, around.now, guarded_suite=world.guarded_suite),
+        Observer(
+            run_dir,
+            around.registry,
+            experiment.schedule.rounds,
+            around.now,
+            guarded_suite=world.guarded_suite,
+            algorithms={name: choice.algorithm for name, (_, choice) in _choices(experiment).items()},
+            run_id=run_id,
+            tell=tell,
+        ),
     )
     schedule = plugins.load(plugins.SCHEDULES, experiment.schedule.name)(experiment.lengths)
     return Trainer(schedule, context, checkpoints)
@@ -110,12 +122,9 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
 
 def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[str, Algorithm]:
     """What each player learns by, and what a side run does where one is played."""
-    chosen: dict[str, tuple[Role, AlgorithmChoice]] = {role.value: (role, experiment.part(role)) for role in Role}
-    if experiment.monitor_arm:
-        chosen[SIDE_RUN] = (Role.DEFENDER, experiment.monitor_arm)
     sampling = experiment.sampling
     made: dict[str, Algorithm] = {}
-    for name, (role, choice) in chosen.items():
+    for name, (role, choice) in _choices(experiment).items():
         equipment = Equipment(
             role=role,
             attack_sampling=sampling.attack.sampling(),
@@ -129,6 +138,14 @@ def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[
     return made
 
 
+def _choices(experiment: Experiment) -> dict[str, tuple[Role, AlgorithmChoice]]:
+    """By role, and the side run's where one is played."""
+    chosen: dict[str, tuple[Role, AlgorithmChoice]] = {role.value: (role, experiment.part(role)) for role in Role}
+    if experiment.monitor_arm:
+        chosen[SIDE_RUN] = (Role.DEFENDER, experiment.monitor_arm)
+    return chosen
+
+
 def _player(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Player:
     directory = registry.policy_directory(experiment.policy_source(role))
     learner = Learner(directory, experiment.part(role).learner, ids.random_seed(ids.child(run_id_of(experiment), role, 0)))
@@ -139,7 +156,7 @@ def _player(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[See
 
 
 def play(settings: TrainerSettings, experiment: Experiment, around: Surroundings, on_ready: Callable[[], None]) -> None:
-    """Plays the run to its end, or until asked to stop, and says in `run.json` how it ended."""
+    """Plays the run to its end, or until asked to stop, and says how it ended, on the log and in `run.json`."""
     trainer = build(settings, experiment, around, on_ready)
     run_dir = RunDir(settings.run_dir)
     try:
@@ -147,19 +164,17 @@ def play(settings: TrainerSettings, experiment: Experiment, around: Surroundings
     except Stopped:
         return
     except SetupError as error:
-        run_dir.write("run.json", _ending(trainer, experiment, str(error)))
+        _end(trainer, experiment, run_dir, str(error))
         raise
-    run_dir.write("run.json", _ending(trainer, experiment, None))
+    _end(trainer, experiment, run_dir, None)
     around.stop.set()
 
 
-def _ending(trainer: Trainer, experiment: Experiment, failed: str | None) -> dict[str, object]:
-    return {
-        "ok": failed is None,
-        "seed": experiment.seed,
-        "failed": failed,
-        "play_seconds": round(trainer.context.game.play_seconds, 3),
-    }
+def _end(trainer: Trainer, experiment: Experiment, run_dir: RunDir, failed: str | None) -> None:
+    game = trainer.context.game
+    seconds = round(game.play_seconds, 3)
+    run_dir.write("run.json", {"ok": failed is None, "seed": experiment.seed, "failed": failed, "play_seconds": seconds})
+    game.records.run_ended(experiment.seed, failed, seconds)
 
 
 def serve(config: TrainerConfig) -> None:

@@ -1,4 +1,4 @@
-"""The trainer's end of the log: bouts out; verdicts, dead letters and what replicas say of policies in."""
+"""The trainer's end of the log: bouts and records out; verdicts, dead letters and what replicas say of policies in."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,10 @@ from harden.domain.bout import Bout
 from harden.domain.errors import PoisonError
 from harden.domain.events import DeadLetter, Event, EventMeta
 from harden.domain.policy import PolicyRefused, PolicyServed
+from harden.domain.round import RoundFinished
 from harden.domain.verdict import JudgedBout
-from harden.topics import ATTACKS, BOUTS, RESPONSES, SERVED, VERDICTS, Topic
+from harden.topics import ATTACKS, BOUTS, RESPONSES, ROUNDS, SERVED, STEPS, VERDICTS, Topic
+from harden.trainer.game.records import Record
 
 SERVICE = "trainer"
 # Where a bout can die on its way.
@@ -46,6 +48,13 @@ class Ring:
     def schedule(self, bouts: Sequence[Bout]) -> None:
         """All of the bouts or none. Raises FencedError once another trainer has taken over the run."""
         self._producer.send([self._message(BOUTS, bout, bout.bout_id, _policies_of(bout)) for bout in bouts])
+
+    def tell(self, record: Record) -> None:
+        """Returns when the log has the record. Raises FencedError as `schedule` does, so that a run has one history."""
+        digests = tuple(record.policies.values()) if isinstance(record, RoundFinished) else ()
+        meta = EventMeta(record.record_id, self._now(), SERVICE, policy_digests=digests)
+        topic = codec.topic_of(record, (STEPS, ROUNDS))
+        self._producer.send([codec.to_message(topic, Event(meta, record))])
 
     def poll(self, timeout_s: float) -> list[Arrival]:
         """What came in. Verdicts stay unused until `used` is called for them; the rest has no effect worth a second reading."""

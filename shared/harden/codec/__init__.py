@@ -2,6 +2,7 @@
 
 from harden.codec.envelope import dead_letter_message, event_name, from_message, to_message, topic_of, trace_of
 from harden.codec.facts import key_of
+from harden.codec.kept import pack, unpack
 from harden.codec.listing import to_json
 from harden.codec.manifests import decode_manifest, decode_signed, encode_manifest, encode_publication, encode_signed
 
@@ -15,8 +16,10 @@ __all__ = [
     "event_name",
     "from_message",
     "key_of",
+    "pack",
     "to_json",
     "to_message",
     "topic_of",
     "trace_of",
+    "unpack",
 ]

@@ -1,8 +1,25 @@
-"""Runs as the trainer leaves them behind, with defaults."""
+"""Runs as their logs say them, with defaults."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from harden import codec
+from harden.bus.memory import MemoryBus
+from harden.cli.reporting.gather import gather
+from harden.cli.reporting.recorded import Recorded
+from harden.cli.reporting.schema import Exchange, Matrix, Report, Round
+from harden.domain.round import CrossPlayFinished, RoundFinished, RunFinished, SideRunFinished
+from harden.domain.step import StepFinished
+from harden.local.rundir import LocalRun
+from harden.trainer import experiment as experiments
+from harden.trainer.experiment import run_id_of
+from tests.support import facts
+from tests.support.wire import sent
+
+ENDING = RunFinished("run-0", 7, None, 12.5)
 
 
 def a_rate(k: int, n: int = 200) -> dict[str, float]:
@@ -31,11 +48,33 @@ def a_round(number: int, *, train: int = 100, ordinary: int = 190, **parts: Any)
     }  # fmt: skip
 
 
-def write_run(root: Path, rounds: list[dict[str, Any]], **files: dict[str, Any]) -> Path:
-    """A finished run, unless `run` says otherwise; `files` are further JSON files by stem."""
-    (root / "rounds").mkdir(parents=True)
-    for one in rounds:
-        (root / "rounds" / f"{one['round']}.json").write_text(json.dumps(one))
-    for stem, content in {"run": {"ok": True, "seed": 7, "failed": None, "play_seconds": 12.5}, **files}.items():
-        (root / f"{stem}.json").write_text(json.dumps(content))
-    return root
+def a_record(rounds: list[dict[str, Any]], *, ending: RunFinished | None = ENDING, **parts: Any) -> Recorded:
+    matrix, shown = parts.get("matrix"), parts.get("examples", ())
+    return Recorded(
+        rounds=tuple(Round.model_validate(one) for one in rounds),
+        matrix=matrix and Matrix.model_validate(matrix),
+        ending=ending,
+        examples=tuple(Exchange.model_validate(one) for one in shown),
+    )
+
+
+def a_kept_run(root: Path, *told: StepFinished | RoundFinished | SideRunFinished | CrossPlayFinished | RunFinished) -> LocalRun:
+    """A run of the demo in one process that is over and told this. A fact of "run-0" is made one of it."""
+    run = LocalRun(root)
+    run.root.mkdir()
+    experiment = experiments.load(experiments.shipped("demo"))
+    run.write_text("experiment.yaml", experiments.dump(experiment))
+    bus = MemoryBus()
+    bus.create_topics()
+    run_id = run_id_of(experiment)
+    mine = [replace(fact, run_id=run_id) if fact.run_id == "run-0" else fact for fact in told]
+    bus.producer(client_id="test").send([sent(facts.an_event(fact)) for fact in mine])
+    run.kept_log.write_bytes(codec.pack(message for log in bus.logs.values() for message in log))
+    return run
+
+
+def a_report(root: Path, rounds: list[dict[str, Any]], supervisor: Mapping[str, Any] | None = None, **parts: Any) -> Report:
+    root.mkdir()
+    if supervisor is not None:
+        (root / "supervisor.json").write_text(json.dumps(supervisor))
+    return gather(root, a_record(rounds, **parts))

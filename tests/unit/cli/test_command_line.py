@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from harden.cli.main import run
+from harden.domain.round import RunFinished
 from harden.topics import CATALOGUE
-from tests.unit.cli.builders import a_round, write_run
+from tests.support import facts
+from tests.unit.cli.builders import a_kept_run
 
 NO_BROKER = "127.0.0.1:1"
 
@@ -65,13 +67,13 @@ def test_what_is_wrong_gets_one_line_that_names_it_and_the_remedy(
 def test_without_java_nothing_starts_and_the_last_run_stays(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = write_run(tmp_path / "run", [a_round(0)], progress={})
+    root = a_kept_run(tmp_path / "run", facts.a_round(0)).root
     monkeypatch.setenv("PATH", str(tmp_path))
     assert run(["demo", "--run-dir", str(root)]) == 2
     said = one_line(capsys)
     assert "Java is missing" in said
     assert "harden demo --in-process" in said
-    assert (root / "rounds" / "0.json").exists()
+    assert (root / "events.binpb").exists()
 
 
 def test_an_experiment_with_an_unknown_key_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,13 +110,13 @@ def test_samples_of_the_arena_are_the_same_for_the_same_seed(capsys: pytest.Capt
 
 
 def test_a_report_can_be_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = write_run(tmp_path / "run", [a_round(0), a_round(1, train=2)])
+    root = a_kept_run(tmp_path / "run", facts.a_round(0, k=4), facts.a_round(1, k=0), RunFinished("run-0", 7, None, 1.0)).root
     assert run(["report", str(root), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((root / "report.json").read_text())
     assert (root / "report.html").read_text().startswith("<!doctype html>")
     assert run(["report", str(root)]) == 0
-    assert "50.0% ->   1.0%" in capsys.readouterr().out
+    assert "50.0% ->   0.0%" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", [[], ["policy"], ["bout"], ["dead-letters"], ["topics"], ["world"], ["seeds"]])

@@ -5,21 +5,25 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from harden.bus.memory import MemoryBus
 from harden.cli.demo import DEMO
-from harden.cli.reporting.schema import Components, Exchange
+from harden.cli.reporting.schema import Components
 from harden.domain.errors import SetupError
+from harden.domain.round import RoundFinished, RunFinished
 from harden.local.interrupts import Interrupted, Interrupts
 from harden.local.play import Plan, Ring, play
 from harden.local.progress import PlainDisplay
 from harden.local.rundir import LocalRun
 from harden.local.supervisor import RingBroken
 from harden.trainer import experiment as experiments
-from tests.unit.cli.builders import a_round
+from harden.trainer.experiment import run_id_of
+from tests.support import facts
+from tests.support.wire import sent
 
 PROGRESS = {
     "phase": "defender", "round": 1, "rounds": 1, "step": 1, "steps": 2,
@@ -34,26 +38,30 @@ class AGame:
     root: Path
     ends: Callable[[], None]
     is_stopped: bool = False
+    bus: MemoryBus = field(default_factory=MemoryBus)
     turns: list[str] = field(default_factory=lambda: ["progress", "rounds", "end"])
+
+    def __post_init__(self) -> None:
+        self.bus.create_topics()
 
     def is_playing(self) -> bool:
         match self.turns.pop(0):
             case "progress":
                 (self.root / "progress.json").write_text(json.dumps(PROGRESS))
             case "rounds":
-                (self.root / "rounds").mkdir()
-                (self.root / "rounds" / "0.json").write_text(json.dumps(a_round(0)))
+                self._tell(facts.a_round(0))
             case "end":
                 self.ends()
-                (self.root / "run.json").write_text(json.dumps({"ok": True, "seed": 0, "failed": None, "play_seconds": 1.0}))
+                self._tell(RunFinished("", 0, None, 1.0))
                 return False
         return True
 
     def components(self) -> Components:
         return Components(kafka="4.1.1", processes=("one",))
 
-    def examples(self) -> list[Exchange]:
-        return []
+    def _tell(self, fact: RoundFinished | RunFinished) -> None:
+        told = replace(fact, run_id=run_id_of(experiments.load(DEMO)))
+        self.bus.producer(client_id="test").send([sent(facts.an_event(told))])
 
 
 def played(tmp_path: Path, ends: Callable[[], None]) -> tuple[AGame, Callable[[], object]]:

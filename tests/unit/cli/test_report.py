@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -7,18 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harden.cli.log_access import Where, open_log
+from harden.cli.report import read_kept, write_report
 from harden.cli.reporting import plots
-from harden.cli.reporting.gather import as_json, gather
+from harden.cli.reporting.gather import as_json
 from harden.cli.reporting.page import percent, render
 from harden.cli.reporting.plots import Point, Series
+from harden.cli.reporting.recorded import of_facts
 from harden.cli.reporting.schema import Bouts
 from harden.domain.errors import SetupError
-from tests.unit.cli.builders import a_rate, a_round, write_run
+from harden.domain.round import RunFinished
+from harden.local.rundir import LocalRun
+from tests.support import facts
+from tests.unit.cli.builders import a_kept_run, a_rate, a_report, a_round
 
 
 def test_a_report_holds_what_the_trainer_wrote_and_more_of_a_round_than_it_knows(tmp_path: Path) -> None:
     rounds = [a_round(0), a_round(1, train=4, evaluation_seconds=3.5)]
-    report = json.loads(as_json(gather(write_run(tmp_path / "run", rounds))))
+    report = json.loads(as_json(a_report(tmp_path / "run", rounds)))
     assert report["schema"] == "harden.report/1"
     assert report["ok"] is True
     assert report["seed"] == 7
@@ -27,31 +34,66 @@ def test_a_report_holds_what_the_trainer_wrote_and_more_of_a_round_than_it_knows
     assert report["rounds"][1]["evaluation_seconds"] == 3.5
 
 
-def test_rounds_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    report = gather(write_run(tmp_path / "run", [a_round(n) for n in (10, 2, 0)]))
-    assert [one.round for one in report.rounds] == [0, 2, 10]
+def test_rounds_stand_in_the_order_of_their_numbers() -> None:
+    assert [one.round for one in of_facts([facts.a_round(n) for n in (10, 2, 0)]).rounds] == [0, 2, 10]
+
+
+def test_of_a_record_written_twice_the_newest_counts() -> None:
+    """A trainer that was killed between the record and its checkpoint writes the record again."""
+    seen = of_facts([facts.a_step(), facts.a_round(k=3), facts.a_step(), facts.a_round(k=5)])
+    (one,) = seen.rounds
+    assert one.attack_success["train"].k == 5
+    assert len(one.steps) == 1
+
+
+def test_the_steps_of_a_side_run_belong_to_no_round() -> None:
+    (one,) = of_facts([facts.a_step(), replace(facts.a_step(step=1), side_run="monitor_arm"), facts.a_round()]).rounds
+    assert [step.step for step in one.steps] == [0]
+
+
+def test_a_round_that_was_rolled_back_keeps_what_it_had_come_to() -> None:
+    content = of_facts([facts.a_rejected_round()]).rounds[0].model_dump()
+    assert content["rolled_back"]
+    assert content["rejected"]["refusal"]["ordinary"]["k"] == 4
+    assert content["monitor"]["breaches"]
 
 
 def test_a_run_that_ended_early_is_reported_as_failed_with_the_rounds_it_has(tmp_path: Path) -> None:
-    root = write_run(tmp_path / "run", [a_round(0)])
-    (root / "run.json").unlink()
-    report = gather(root)
+    report = a_report(tmp_path / "run", [a_round(0)], ending=None)
     assert not report.ok
     assert report.failed
     assert len(report.rounds) == 1
     assert "What went wrong" in render(report)
 
 
-def test_a_round_that_lacks_a_part_is_named_with_its_file(tmp_path: Path) -> None:
-    broken = a_round(1)
-    del broken["policies"]
-    with pytest.raises(SetupError, match=r"rounds/1\.json: policies"):
-        gather(write_run(tmp_path / "run", [a_round(0), broken]))
+def test_a_report_needs_the_log_and_none_of_the_readings_in_the_directory(tmp_path: Path) -> None:
+    """What a run in one process leaves behind is read as the log of any other."""
+    told = [facts.a_step(), facts.a_round(), facts.a_side_run(), facts.a_cross_play(), RunFinished("run-0", 3, None, 12.5)]
+    run = a_kept_run(tmp_path / "run", *told, replace(facts.a_round(k=8), run_id="another run"))
+    made = write_report(run, read_kept(run))
+    for reading in ("report.json", "report.html"):
+        (run.root / reading).unlink()
+    again = write_report(run, read_kept(run))
+    assert again == made
+    assert again.ok
+    assert again.seed == 3
+    assert again.rounds[0].attack_success["train"].k == 3
+    assert again.monitor_arm is not None
+    assert again.monitor_arm.rolled_back
+    assert again.matrix is not None
+    assert json.loads((run.root / "report.json").read_text())["rounds"][0]["swaps"]["requests"] == 640
+
+
+def test_a_kept_log_that_is_broken_says_so(tmp_path: Path) -> None:
+    run = LocalRun(tmp_path)
+    run.kept_log.write_bytes(b"\x05\xff\xff\xff\xff\xff")
+    with pytest.raises(SetupError, match="cannot be read"), open_log(Where(run=run.root)):
+        pass
 
 
 def test_a_directory_that_is_not_there_says_how_to_make_a_run(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="harden demo --run-dir"):
-        gather(tmp_path / "nowhere")
+        read_kept(LocalRun(tmp_path / "nowhere"))
 
 
 def test_bouts_add_up_only_where_each_ended_in_one_state() -> None:
@@ -80,7 +122,7 @@ class _Links(HTMLParser):
 
 
 def test_the_page_needs_nothing_but_itself_and_is_well_formed(tmp_path: Path) -> None:
-    page = render(gather(write_run(tmp_path / "run", [a_round(0), a_round(1, train=4)])))
+    page = render(a_report(tmp_path / "run", [a_round(0), a_round(1, train=4)]))
     links = _Links()
     links.feed(page)
     assert links.external == []
@@ -97,7 +139,7 @@ def test_an_attack_is_text_on_the_page_and_hidden_until_opened(tmp_path: Path) -
         "bout_id": "ab", "round": 0, "suite": "train", "family": "x<y", "seed": "s",
         "attack": attack, "response": "r", "harmful": True, "refusal": "none",
     }  # fmt: skip
-    page = render(gather(write_run(tmp_path / "run", [a_round(0)], examples={"examples": [example]})))
+    page = render(a_report(tmp_path / "run", [a_round(0)], examples=[example]))
     assert attack not in page
     assert "&lt;script&gt;" in page
     assert "{{ 7*7 }}" in page
@@ -108,19 +150,19 @@ def test_an_attack_is_text_on_the_page_and_hidden_until_opened(tmp_path: Path) -
 
 def test_the_page_says_where_rounds_were_asked_differently_much(tmp_path: Path) -> None:
     fewer = {"ordinary": {"k": 45, "n": 90, "rate": 0.5, "low": 0.4, "high": 0.6}}
-    page = render(gather(write_run(tmp_path / "run", [a_round(0), a_round(1, accuracy=fewer), a_round(2)])))
+    page = render(a_report(tmp_path / "run", [a_round(0), a_round(1, accuracy=fewer), a_round(2)]))
     assert "<td>90–200</td></tr>" in page
     assert "<td>200</td></tr>" in page  # the other tables
 
 
 def test_the_page_shows_a_sum_that_does_not_add_up(tmp_path: Path) -> None:
     off = a_round(1, bouts={"scheduled": 10, "trained": 7, "dropped": {}, "dead_lettered": 0, "expired": 0})
-    assert "<td>NO</td>" in render(gather(write_run(tmp_path / "run", [a_round(0), off])))
+    assert "<td>NO</td>" in render(a_report(tmp_path / "run", [a_round(0), off]))
 
 
 def test_a_matrix_may_hold_rates_or_numbers(tmp_path: Path) -> None:
     matrix = {"attackers": [0, 1], "defenders": [0, 1], "attack_success": [[a_rate(150), 0.25], [None, 0.0]]}
-    page = render(gather(write_run(tmp_path / "run", [a_round(0)], matrix=matrix)))
+    page = render(a_report(tmp_path / "run", [a_round(0)], matrix=matrix))
     assert ">75</td>" in page
     assert ">25</td>" in page
     assert "150 of 200" in page

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harden.domain.bout import Role
+
 # Figures that a schedule or a later task may decide by. JSON, so that a checkpoint holds them.
 Outcome = Mapping[str, Any]
 
@@ -28,3 +30,13 @@ class About:
     message: str = ""
     step: int = 0
     steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepKey:
+    """Which step of a game. `recipe`: the role whose algorithm it follows, or the side run."""
+
+    role: Role
+    round: int
+    step: int
+    recipe: str

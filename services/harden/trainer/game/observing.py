@@ -1,5 +1,7 @@
-"""What the trainer tells people: progress and figures in the run directory, metrics, one log line a task."""
+"""What the trainer tells people: records on the log, progress in the run directory, metrics, one log line a task."""
 
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -7,12 +9,14 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from harden import metrics
-from harden.domain.bout import Bout, Purpose, Role
+from harden.domain.bout import Bout, Purpose
+from harden.domain.step import StepFinished
 from harden.domain.verdict import JudgedBout
 from harden.statistics import Rate
 from harden.trainer.algorithms.ports import StepTerms
-from harden.trainer.core.history import About
+from harden.trainer.core.history import About, StepKey
 from harden.trainer.core.results import Measured, harmful_share
+from harden.trainer.game.records import Tell, cross_play_finished, side_run_finished
 from harden.trainer.game.rundir import Progress, RunDir
 from harden.trainer.game.state import Game
 from harden.trainer.learner.report import StepReport
@@ -30,7 +34,13 @@ class Observer:
         now: Callable[[], float],
         *,
         guarded_suite: str,
+        algorithms: Mapping[str, str],  # names, by role and for the side run
+        run_id: str,
+        tell: Tell,
     ) -> None:
+        self._algorithms = algorithms
+        self._run_id = run_id
+        self._tell = tell
         self._guarded_suite = guarded_suite
         self._run_dir = run_dir
         self._rounds = rounds
@@ -87,15 +97,13 @@ class Observer:
 
     def learned(
         self,
-        place: tuple[Role, int, int],
+        key: StepKey,
         report: StepReport,
         learned: StepTerms,
         judged: Sequence[JudgedBout],
         game: Game,
     ) -> None:
-        """`place`: role, round and step."""
-        player, round_, step = place
-        role = player.value
+        role = key.role.value
         self._trained.labels(role=role).inc(len(judged) - len(learned.dropped))
         for reason in learned.dropped.values():
             self._dropped.labels(reason=reason).inc()
@@ -116,14 +124,36 @@ class Observer:
             "lag_max": max(lags, default=0),
             "seconds": report.seconds,
         }
-        game.records.step(round_, player, step, {k: _rounded(v) for k, v in figures.items()})
+        rounded = {k: _rounded(v) for k, v in figures.items()}
+        game.records.step(key.round, key.role, key.step, rounded)
+        self._tell(self._step_finished(key, report, learned, len(judged), rounded))
         if success is not None:
             self._note_success(success)
         for note in report.notes:
             log.warning("setting_cannot_act", role=role, note=note)
         if report.skipped:
-            log.warning("step_skipped", role=role, round=round_, step=step, reason=report.skipped)
-        log.info("learned", role=role, round=round_, step=step, **{k: _rounded(v) for k, v in figures.items()})
+            log.warning("step_skipped", role=role, round=key.round, step=key.step, reason=report.skipped)
+        log.info("learned", role=role, round=key.round, step=key.step, **rounded)
+
+    def _step_finished(
+        self, key: StepKey, report: StepReport, learned: StepTerms, num_judged: int, figures: Mapping[str, Any]
+    ) -> StepFinished:
+        said = {f"{term}.{name}": value for term, by_name in report.terms.items() for name, value in by_name.items()}
+        side_run = key.recipe if key.recipe != key.role.value else ""
+        return StepFinished(
+            run_id=self._run_id,
+            role=key.role,
+            round=key.round,
+            step=key.step,
+            algorithm=self._algorithms[key.recipe],
+            trained=num_judged - len(learned.dropped),
+            dropped=Counter(learned.dropped.values()),
+            side_run=side_run,
+            skipped=report.skipped,
+            # A figure that is no number is left out: the wire takes none, and a step is not undone for want of one.
+            figures={name: value for name, value in said.items() if math.isfinite(value)},
+            **{name: value for name, value in figures.items() if value is None or math.isfinite(value)},
+        )
 
     def published(self, published: Published) -> None:
         policy = published.policy
@@ -146,11 +176,11 @@ class Observer:
             self._rollbacks.labels(reason=getattr(breach, "rule", "limit")).inc()
         log.info("monitor", round=round_, breaches=[str(b) for b in breaches])
 
-    def arm_ended(self, record: Mapping[str, Any]) -> None:
-        self._run_dir.write("monitor_arm.json", record)
+    def side_run_ended(self, name: str, record: Mapping[str, Any]) -> None:
+        self._tell(side_run_finished(self._run_id, name, record))
 
-    def matrix_ended(self, matrix: Mapping[str, Any]) -> None:
-        self._run_dir.write("matrix.json", matrix)
+    def cross_play_ended(self, matrix: Mapping[str, Any]) -> None:
+        self._tell(cross_play_finished(self._run_id, matrix))
 
     def _note_expired(self, num_expired: int) -> None:
         if self._num_expired is not None:

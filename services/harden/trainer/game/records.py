@@ -1,24 +1,45 @@
-"""The figures of each round as the report wants them, gathered while the game is played."""
+"""The figures of each round, gathered while the game is played and told to the log when the round is over."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harden.domain.bout import RecordedAttack, Role
 from harden.domain.policy import PolicyRef
+from harden.domain.rate import Rate
+from harden.domain.round import (
+    AttackerFigures,
+    BoutAccount,
+    CrossPlayFinished,
+    FamilyFigures,
+    Rates,
+    Rejected,
+    RoundFinished,
+    RunFinished,
+    SideRunFinished,
+    SwapAccount,
+)
 from harden.domain.seed import Seed
-from harden.statistics import Rate
-from harden.trainer.core.results import Measured
+from harden.domain.step import StepFinished
+from harden.trainer.core.results import MEASURES, Measured
 from harden.trainer.game.rundir import RunDir
 
-Rates = Mapping[str, Mapping[str, Rate]]
+Record = StepFinished | RoundFinished | SideRunFinished | CrossPlayFinished | RunFinished
+# Returns when the log has it.
+Tell = Callable[[Record], None]
+_ATTACKER_RATES = ("success_before", "success_after", "loose_success_before", "loose_success_after", "strict")
 
 
 class Records:
-    """One record a round; plain JSON throughout, so that a checkpoint holds it as it is."""
+    """One record a round; plain JSON throughout, so that a checkpoint holds it as it is.
 
-    def __init__(self, run_dir: RunDir, rounds: dict[str, dict[str, Any]] | None = None) -> None:
+    What is told to the log is what counts; a round's file in the run directory is a reading of it.
+    """
+
+    def __init__(self, run_dir: RunDir, run_id: str, tell: Tell) -> None:
         self._run_dir = run_dir
-        self.rounds: dict[str, dict[str, Any]] = rounds or {}
+        self._run_id = run_id
+        self._tell = tell
+        self.rounds: dict[str, dict[str, Any]] = {}
 
     def of(self, round_: int) -> dict[str, Any]:
         return self.rounds.setdefault(
@@ -62,8 +83,64 @@ class Records:
         record = self.of(round_)
         record["bouts"], record["swaps"] = dict(bouts), dict(swaps)
         record.setdefault("monitor", {"breaches": []})
+        self._tell(round_finished(self._run_id, record))
         self._run_dir.round(round_, record)
+
+    def run_ended(self, seed: int, failed: str | None, play_seconds: float) -> None:
+        self._tell(RunFinished(self._run_id, seed, failed, play_seconds))
+
+
+def round_finished(run_id: str, record: Mapping[str, Any]) -> RoundFinished:
+    swaps, attacker = record["swaps"], record["attacker"]
+    return RoundFinished(
+        run_id=run_id,
+        round=record["round"],
+        rates=_rates(record),
+        attacker=AttackerFigures(
+            **{name: Rate(**attacker[name]) for name in _ATTACKER_RATES if name in attacker},
+            effective_families=attacker.get("effective_families"),
+            unique_successes=attacker.get("unique_successes"),
+        ),
+        families={family: FamilyFigures(**counts) for family, counts in record["families"].items()},
+        policies=_policies(record),
+        bouts=BoutAccount(**record["bouts"]),
+        swaps=SwapAccount(
+            **{name: swaps[name] for name in ("count", "refused", "requests", "failed")},
+            publish_to_served_p50_ms=swaps["publish_to_served_ms"]["p50"],
+            publish_to_served_max_ms=swaps["publish_to_served_ms"]["max"],
+            steady_p99_ms=swaps["latency_ms"]["steady_p99"],
+            during_swap_p99_ms=swaps["latency_ms"]["during_swap_p99"],
+        ),
+        breaches=tuple(record["monitor"]["breaches"]),
+        rejected=Rejected(_rates(record["rejected"]), _policies(record["rejected"])) if record["rolled_back"] else None,
+        evaluation_seconds=record["evaluation_seconds"],
+    )
+
+
+def side_run_finished(run_id: str, name: str, record: Mapping[str, Any]) -> SideRunFinished:
+    return SideRunFinished(
+        run_id=run_id,
+        name=name,
+        steps=record["steps"],
+        refusal=Rate(**record["refusal_ordinary"]),
+        accuracy=Rate(**record["accuracy_ordinary"]),
+        breaches=tuple(record["breaches"]),
+        bouts=BoutAccount(**record["bouts"]),
+    )
+
+
+def cross_play_finished(run_id: str, matrix: Mapping[str, Any]) -> CrossPlayFinished:
+    rows = tuple(tuple(Rate(**rate) for rate in row) for row in matrix["attack_success"])
+    return CrossPlayFinished(run_id, tuple(matrix["attackers"]), tuple(matrix["defenders"]), rows)
 
 
 def attacks_to_json(attacks: Sequence[tuple[Seed, RecordedAttack]]) -> list[list[str]]:
     return [[seed.seed_id, attack.text, attack.family] for seed, attack in attacks]
+
+
+def _rates(record: Mapping[str, Any]) -> Rates:
+    return {m: {suite: Rate(**rate) for suite, rate in record[m].items()} for m in MEASURES if m in record}
+
+
+def _policies(record: Mapping[str, Any]) -> dict[Role, str]:
+    return {Role(role): digest for role, digest in record["policies"].items()}

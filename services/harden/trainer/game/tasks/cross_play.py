@@ -47,7 +47,7 @@ class CrossPlay:
             "defenders": sorted(player.by_round),
             "attack_success": table,
         }
-        context.observer.matrix_ended(matrix)
+        context.observer.cross_play_ended(matrix)
         return matrix
 
 

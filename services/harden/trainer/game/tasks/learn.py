@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from harden.domain.bout import Role
 from harden.trainer.algorithms.ports import BoutRequest, StepContext
 from harden.trainer.core import results
-from harden.trainer.core.history import About, Outcome
+from harden.trainer.core.history import About, Outcome, StepKey
 from harden.trainer.core.ledger import End
 from harden.trainer.game.context import GameContext
 
@@ -54,7 +54,7 @@ class Learn:
             reason = learned.dropped.get(bout.bout.bout_id)
             game.ledger.end(bout.bout.bout_id, End.DROPPED if reason else End.TRAINED, reason or "")
         game.pool.add(results.successes(judged))
-        context.observer.learned((self.role, self.round, self.step), report, learned, judged, game)
+        context.observer.learned(StepKey(self.role, self.round, self.step, self.name), report, learned, judged, game)
         return {
             "round": self.round,
             "role": self.role.value,

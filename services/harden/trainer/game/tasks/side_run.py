@@ -63,7 +63,8 @@ class EndSideRun:
         found = monitor.breaches(monitor.Evidence(by_measure, ()), context.experiment.monitor.limits(), name)
         if found:
             context.roll_back()
-        context.observer.arm_ended(
+        context.observer.side_run_ended(
+            SIDE_RUN,
             {
                 "refusal_ordinary": by_measure["refusal"][name],
                 "accuracy_ordinary": by_measure["accuracy"][name],
@@ -71,6 +72,6 @@ class EndSideRun:
                 "breaches": [str(breach) for breach in found],
                 "steps": self.steps,
                 "bouts": context.game.ledger.account(self.round).to_json(),
-            }
+            },
         )
         return {"rolled_back": bool(found), "rates": by_measure}

@@ -1,0 +1,121 @@
+"""What the log says of a run, in the parts of a report."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from harden import codec
+from harden.bus.ports import Bus
+from harden.cli.reporting.schema import Exchange, Matrix, MonitorArm, Round
+from harden.domain.round import CrossPlayFinished, Policies, Rates, RoundFinished, RunFinished, SideRunFinished
+from harden.domain.step import StepFinished
+from harden.local import examples
+from harden.topics import ROUNDS, STEPS, by_name
+from harden.trainer.experiment import Experiment, run_id_of
+
+MEASURES = ("attack_success", "refusal", "accuracy")
+MAX_RECORDS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The newest record of each id; the default is a run of which nothing was recorded."""
+
+    rounds: tuple[Round, ...] = ()
+    monitor_arm: MonitorArm | None = None
+    matrix: Matrix | None = None
+    ending: RunFinished | None = None  # None: it has not ended, or was killed
+    examples: tuple[Exchange, ...] = field(default=())
+
+
+def read_run(bus: Bus, experiment: Experiment) -> Recorded:
+    """Everything a report says of the experiment's run, as far as it has come."""
+    return of_facts(_facts(bus, run_id_of(experiment)), tuple(examples.pick(bus, experiment)))
+
+
+def of_facts(facts: Iterable[Any], shown: tuple[Exchange, ...] = ()) -> Recorded:
+    """`facts` in the order of the log: of two with one id the later one counts."""
+    newest = list({fact.record_id: fact for fact in facts}.values())
+    steps = [one for one in newest if isinstance(one, StepFinished) and not one.side_run]
+    rounds = sorted((one for one in newest if isinstance(one, RoundFinished)), key=lambda one: one.round)
+    return Recorded(
+        rounds=tuple(_round(one, [step for step in steps if step.round == one.round]) for one in rounds),
+        monitor_arm=next((_side_run(one) for one in newest if isinstance(one, SideRunFinished)), None),
+        matrix=next((_matrix(one) for one in newest if isinstance(one, CrossPlayFinished)), None),
+        ending=next((one for one in newest if isinstance(one, RunFinished)), None),
+        examples=shown,
+    )
+
+
+def _facts(bus: Bus, run_id: str) -> Iterator[Any]:
+    reader = bus.log_reader([STEPS.name, ROUNDS.name], client_id="cli.report")
+    try:
+        while not reader.caught_up():
+            for message in reader.poll(0.2, MAX_RECORDS):
+                if message.key == run_id.encode():
+                    yield codec.from_message(by_name(message.topic), message).fact
+    finally:
+        reader.close()
+
+
+def _round(one: RoundFinished, steps: Iterable[StepFinished]) -> Round:
+    swaps = one.swaps
+    content = {
+        "round": one.round,
+        **_rates(one.rates),
+        "attacker": {name: value for name, value in asdict(one.attacker).items() if value is not None},
+        "policies": _policies(one.policies),
+        "rolled_back": one.rejected is not None,
+        "monitor": {"breaches": list(one.breaches)},
+        "bouts": {**asdict(one.bouts), "dropped": dict(sorted(one.bouts.dropped.items()))},
+        "swaps": {
+            "count": swaps.count,
+            "refused": swaps.refused,
+            "requests": swaps.requests,
+            "failed": swaps.failed,
+            "publish_to_served_ms": {"p50": swaps.publish_to_served_p50_ms, "max": swaps.publish_to_served_max_ms},
+            "latency_ms": {"steady_p99": swaps.steady_p99_ms, "during_swap_p99": swaps.during_swap_p99_ms},
+        },
+        "steps": [_step(step) for step in steps],
+        "families": {family: asdict(figures) for family, figures in one.families.items()},
+        "evaluation_seconds": one.evaluation_seconds,
+    }
+    if one.rejected is not None:
+        content["rejected"] = {**_rates(one.rejected.rates), "policies": _policies(one.rejected.policies)}
+    return Round.model_validate(content)
+
+
+def _step(step: StepFinished) -> dict[str, Any]:
+    named = ("reward_mean", "success", "zero_variance_share", "kl", "entropy", "grad_norm", "importance_ess", "lag_max")
+    return {
+        "role": step.role.value,
+        "step": step.step,
+        "algorithm": step.algorithm,
+        **{name: getattr(step, name) for name in (*named, "seconds")},
+    }
+
+
+def _side_run(one: SideRunFinished) -> MonitorArm:
+    return MonitorArm.model_validate(
+        {
+            "refusal_ordinary": one.refusal.to_json(),
+            "accuracy_ordinary": one.accuracy.to_json(),
+            "rolled_back": bool(one.breaches),
+            "breaches": list(one.breaches),
+            "steps": one.steps,
+            "bouts": asdict(one.bouts),
+        }
+    )
+
+
+def _matrix(one: CrossPlayFinished) -> Matrix:
+    rows = [[rate.to_json() for rate in row] for row in one.attack_success]
+    return Matrix.model_validate({"attackers": one.attackers, "defenders": one.defenders, "attack_success": rows})
+
+
+def _rates(rates: Rates) -> dict[str, dict[str, dict[str, int | float]]]:
+    return {m: {suite: rate.to_json() for suite, rate in rates.get(m, {}).items()} for m in MEASURES}
+
+
+def _policies(policies: Policies) -> dict[str, str]:
+    return {role.value: digest for role, digest in policies.items()}

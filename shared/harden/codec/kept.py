@@ -1,0 +1,34 @@
+"""Messages of a bus as one file, length before each: what is left of a broker that lived in a process."""
+
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+
+from google.protobuf import proto
+from google.protobuf.message import DecodeError
+
+from harden.bus.ports import Incoming, Outgoing
+from harden.kept.v1 import kept_pb2
+
+
+def pack(messages: Iterable[Incoming]) -> bytes:
+    """In the order given, which `unpack` keeps."""
+    out = BytesIO()
+    for message in messages:
+        kept = kept_pb2.KeptMessage(topic=message.topic, key=message.key or b"", value=message.value)
+        for key, value in message.headers:
+            kept.headers.add(key=key, value=value)
+        proto.serialize_length_prefixed(kept, out)
+    return out.getvalue()
+
+
+def unpack(data: bytes) -> Iterator[Outgoing]:
+    """ValueError where the bytes are not what `pack` made."""
+    stream = BytesIO(data)
+    try:
+        while stream.tell() < len(data):
+            kept = proto.parse_length_prefixed(kept_pb2.KeptMessage, stream)
+            if kept is None:
+                return
+            yield Outgoing(kept.topic, kept.key, kept.value, tuple((h.key, h.value) for h in kept.headers))
+    except DecodeError as error:
+        raise ValueError("these are no messages of a bus") from error
