@@ -8,7 +8,7 @@ Same weights, prompts, reward, KL (0.02 to the first policy), optimiser, learnin
 engine, reward, advantages, update, and the new weights back in the engine; TRL's is all that it does between its own
 callbacks of a step's beginning and end. Gradient checkpointing, which TRL turns on by default, is off: it would only slow it.
 
-The ratio of a line is the lower end of the interval of its pairs' ratios (paired.py).
+The goal of a line is for the lower end of the interval of its pairs' ratios.
 """
 
 import contextlib
@@ -27,8 +27,7 @@ from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer
 
 from benchmarks import rollouts
-from benchmarks.harness import Result, Turn, Turns, timed
-from benchmarks.paired import surely_faster
+from benchmarks.harness import Result, Turn, Turns, paired, timed
 from benchmarks.rollouts import Question, Workload
 from harden.domain.completion import Sampling
 from harden.serving.ports import GenerateRequest
@@ -82,12 +81,13 @@ def _measure(workload: Workload, repetitions: int) -> Result:
     ours = _Ours(workload)
     trl = _against_trl(workload, ours.step, repetitions)
     num_samples = len(workload.questions) * workload.k
-    return surely_faster(
+    return paired(
         f"{NAME}.{workload.name}",
         trl.turns,
         "samples/s",
         "TRL GRPOTrainer",
         workload.goal,
+        for_lower_bound=True,
         samples_per_step=num_samples,
         prompt_tokens=workload.prompt_tokens or "as the arena's",
         step_s={side: num_samples / rate for side, rate in zip(("ours", "peer"), trl.turns.rates, strict=True)},

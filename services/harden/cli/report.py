@@ -61,16 +61,16 @@ def summary(made: Report) -> list[str]:
     first, last = made.rounds[0], made.rounds[-1]
     lines = []
     for title, part, name in (
-        ("attacks that work, trained on", "attack_success", "train"),
-        ("attacks that work, potions never seen", "attack_success", "held_out_potion"),
-        ("attacks that work, family never seen", "attack_success", "held_out_family"),
-        ("ordinary requests answered well", "accuracy", "ordinary"),
-        ("ordinary requests refused", "refusal", "ordinary"),
+        ("ASR, rows like those trained on", "attack_success", "train"),
+        ("ASR, potions no training attack asked for", "attack_success", "held_out_potion"),
+        ("ASR, disguises never trained on", "attack_success", "held_out_family"),
+        ("benign compliance, ordinary requests", "accuracy", "ordinary"),
+        ("over-refusal rate, ordinary requests", "refusal", "ordinary"),
     ):
         before, after = getattr(first, part).get(name), getattr(last, part).get(name)
         if before is not None and after is not None:
             bounds = f"(95%: {100 * after.low:.0f} to {100 * after.high:.0f})"
-            lines.append(f"  {title:40} {100 * before.rate:5.1f}% -> {100 * after.rate:5.1f}%  {bounds}")
+            lines.append(f"  {title:42} {100 * before.rate:5.1f}% -> {100 * after.rate:5.1f}%  {bounds}")
     swaps, failed = sum(r.swaps.count for r in made.rounds), sum(r.swaps.failed for r in made.rounds)
     bouts = sum(r.bouts.scheduled for r in made.rounds)
     lines.append(f"  {bouts} bouts, {swaps} policies swapped in, {failed} requests failed")
