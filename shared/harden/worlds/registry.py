@@ -1,5 +1,6 @@
 """The worlds that are installed, by name. Trainer, attacker, judge and command line all take the bundle from here."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -11,10 +12,14 @@ from harden.domain.game import World
 DEFAULT = "arena"
 
 
-@cache
 def load(name: str) -> World:
     """The world of that name, the same object every time. SetupError where none is installed or it calls itself otherwise."""
-    world: World = plugins.load(plugins.WORLDS, name)()
+    return _made(name, plugins.load(plugins.WORLDS, name))
+
+
+@cache
+def _made(name: str, factory: Callable[[], World]) -> World:
+    world = factory()
     if world.name != name:
         raise SetupError(f"the world {name!r} calls itself {world.name!r}; give its entry point the same name")
     return world
