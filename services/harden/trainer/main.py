@@ -5,9 +5,9 @@ writes     harden.bouts.v1      BoutScheduled      key bout_id
            harden.policies.v1   PolicyPublished    key slot
            harden.steps.v1      StepFinished       key run_id
            harden.rounds.v1     RoundFinished, SideRunFinished, CrossPlayFinished, RunFinished    key run_id
-keeps      checkpoints in its run directory: weights, optimisers, RNG, position, ledger and offsets as one
+keeps      checkpoints in its run directory: weights, optimisers, RNG, finished tasks, ledger and offsets as one
 slowed by  the bouts it waits for; it schedules only what it is about to learn from
-survives   being killed at any batch (goes on from the checkpoint, trains no bout twice), lost and repeated messages;
+survives   being killed at any moment (goes on from the checkpoint, trains no bout twice), lost and repeated messages;
            a second trainer of the same run fences off the first
 """
 

@@ -12,6 +12,7 @@ from harden.domain.events import DeadLetter, Event, EventMeta
 from harden.domain.policy import PolicyRefused, PolicyServed
 from harden.domain.round import RoundFinished
 from harden.domain.verdict import JudgedBout
+from harden.runtime.children import dead_letter_of
 from harden.topics import ATTACKS, BOUTS, RESPONSES, ROUNDS, SERVED, STEPS, VERDICTS, Topic
 from harden.trainer.game.records import Record
 
@@ -99,24 +100,13 @@ class Ring:
         try:
             dead = codec.from_message(_DEAD[message.topic], message).fact
         except PoisonError:
-            # A dead letter that cannot be read has no grave of its own; it stays where it is for `harden dead-letters list`.
+            # An unreadable dead letter stays where it is, for `harden dead-letters list`.
             return None
         assert isinstance(dead, DeadLetter)
         return DeadBout((dead.key or b"").decode(errors="replace"), dead.reason)
 
     def _bury(self, topic: Topic, message: Incoming, poison: PoisonError) -> None:
-        dead = DeadLetter(
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            key=message.key,
-            value=message.value,
-            headers=message.headers,
-            reason=poison.reason,
-            detail=poison.detail,
-            service=SERVICE,
-            died_at=self._now(),
-        )
+        dead = dead_letter_of(message, poison, service=SERVICE, now=self._now())
         self._producer.send([codec.dead_letter_message(topic, dead)])
 
     def _message(self, topic: Topic, fact: Bout, about: str, digests: tuple[str, ...]) -> Outgoing:

@@ -14,13 +14,13 @@ from harden.cli.reporting.schema import Matrix, Rate, Report, Round
 # What a suite is, for a reader who has not read the experiment. A suite not named here shows its own name.
 SUITES = {
     "train": "cells it trained on",
-    "held_out_potion": "potions never trained on",
+    "held_out_potion": "potions no training attack asked for",
     "held_out_template": "phrasings never trained on",
-    "held_out_both": "neither potion nor phrasing trained on",
+    "held_out_both": "neither potion nor phrasing in a training attack",
     "held_out_family": "a whole attack family never trained on",
     "direct": "asked directly",
     "image": "written in an image",
-    "image_held_out": "in an image, potions never trained on",
+    "image_held_out": "in an image, potions no training attack asked for",
     "ordinary": "ordinary requests",
     "ordinary_held_out": "ordinary requests never trained on",
     "trap": "harmless requests that look harmful",
