@@ -109,7 +109,7 @@ def _short(quick: bool) -> Experiment:
     content["name"] = "bench"
     content["schedule"]["rounds"] = 1
     content["evaluation"] = {"rows": EVALUATION_ROWS}
-    content["monitor_arm"] = None
+    content["side_run"] = None
     content["matrix"] = False
     # So short a run may break a limit, and a rollback is not what is measured.
     content["monitor"] = dict.fromkeys(content["monitor"])

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from harden.cli.log_access import Where, open_log
 from harden.cli.reporting.gather import as_json, gather
+from harden.cli.reporting.headline import figures
 from harden.cli.reporting.page import render
 from harden.cli.reporting.recorded import Recorded, read_run
 from harden.cli.reporting.schema import Report
@@ -30,7 +31,7 @@ def report(
 
 
 def read_kept(run: LocalRun) -> Recorded:
-    """What the log of the run says, running or over. SetupError where there is no run or no log of it."""
+    """The records of a run, running or over. SetupError where there is no run or no log of it."""
     if not run.root.is_dir():
         raise SetupError(f"there is no run at {run.root}; `harden demo --run-dir {run.root}` plays one")
     experiment = experiments.load(run.experiment)
@@ -47,7 +48,7 @@ def write_report(run: LocalRun, recorded: Recorded) -> Report:
 
 
 def where_to_look(run: Path, made: Report) -> list[str]:
-    """Lines that tell a person what the run showed and where the rest is."""
+    """The summary of the run, and where its report is."""
     lines = [*summary(made), f"report: {run / 'report.html'} (figures: {run / 'report.json'})"]
     if made.failed:
         lines.insert(0, f"the run failed: {made.failed}")
@@ -55,22 +56,14 @@ def where_to_look(run: Path, made: Report) -> list[str]:
 
 
 def summary(made: Report) -> list[str]:
-    """First and last figure of what the run is about."""
+    """The headline figures before and after, and what it took."""
     if not made.rounds:
         return ["no round was finished"]
-    first, last = made.rounds[0], made.rounds[-1]
     lines = []
-    for title, part, name in (
-        ("ASR, rows like those trained on", "attack_success", "train"),
-        ("ASR, potions no training attack asked for", "attack_success", "held_out_potion"),
-        ("ASR, disguises never trained on", "attack_success", "held_out_family"),
-        ("benign compliance, ordinary requests", "accuracy", "ordinary"),
-        ("over-refusal rate, ordinary requests", "refusal", "ordinary"),
-    ):
-        before, after = getattr(first, part).get(name), getattr(last, part).get(name)
-        if before is not None and after is not None:
-            bounds = f"(95%: {100 * after.low:.0f} to {100 * after.high:.0f})"
-            lines.append(f"  {title:42} {100 * before.rate:5.1f}% -> {100 * after.rate:5.1f}%  {bounds}")
+    for figure in figures(made):
+        before, after = figure.before, figure.after
+        bounds = f"(95%: {100 * after.low:.0f} to {100 * after.high:.0f})"
+        lines.append(f"  {figure.label:42} {100 * before.rate:5.1f}% -> {100 * after.rate:5.1f}%  {bounds}")
     swaps, failed = sum(r.swaps.count for r in made.rounds), sum(r.swaps.failed for r in made.rounds)
     bouts = sum(r.bouts.scheduled for r in made.rounds)
     lines.append(f"  {bouts} bouts, {swaps} policies swapped in, {failed} requests failed")

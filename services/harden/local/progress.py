@@ -25,7 +25,7 @@ PHASES = {
     "defender": "the defender learns",
     "attacker": "the attacker learns",
     "evaluate": "measuring",
-    "monitor_arm": "the quality monitor's side game",
+    "side_run": "the quality monitor's side run",
     "matrix": "every attacker against every defender",
     "done": "done",
 }

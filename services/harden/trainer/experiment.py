@@ -29,8 +29,29 @@ from harden.trainer.learner.settings import LearnerSettings
 from harden.worlds.registry import DEFAULT, check_installed
 
 
+# Keys of older experiment files, with what each is called now.
+RENAMED = {
+    "monitor_arm": "side_run",
+    "max_refusal_ordinary": "max_over_refusal",
+    "min_accuracy_ordinary": "min_benign_accuracy",
+}
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_renamed_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            old = [key for key in RENAMED if key in data]
+            if old:
+                raise _errors(cls, [(key, _renamed(key), data[key]) for key in old])
+        return data
+
+
+def _renamed(key: str) -> PydanticCustomError:
+    return PydanticCustomError("renamed", "this key is now called {name}", {"name": RENAMED[key]})
 
 
 class PolicySource(_Part):
@@ -181,7 +202,7 @@ class RolePart(AlgorithmChoice):
     """Optimiser, precision, adapters."""
 
 
-class Sides(_Part):
+class PlayerSampling(_Part):
     """Sampling of the two policies."""
 
     attack: SamplingSettings = SamplingSettings(max_tokens=48)
@@ -193,9 +214,9 @@ class Sides(_Part):
 class MonitorLimits(_Part):
     """Limits of a round; one that breaks a limit is rolled back. None switches a limit off (SecTOW's quality monitor)."""
 
-    max_refusal_ordinary: float | None = Field(0.15, ge=0, le=1)
+    max_over_refusal: float | None = Field(0.15, ge=0, le=1)
     """Highest over-refusal rate on the guarded suite."""
-    min_accuracy_ordinary: float | None = Field(0.85, ge=0, le=1)
+    min_benign_accuracy: float | None = Field(0.85, ge=0, le=1)
     """Lowest accuracy on the guarded suite."""
     max_zero_variance: float | None = Field(0.98, ge=0, le=1)
     """Highest share of groups whose rewards are all equal."""
@@ -213,8 +234,8 @@ class Measure(_Part):
     """Attacks on each seed."""
 
 
-class ArmPart(AlgorithmChoice):
-    """A short training of the first defender by another recipe, to see the monitor catch it."""
+class SideRunPart(AlgorithmChoice):
+    """A side run: a short training of the first defender with other settings, which the monitor should reject."""
 
     steps: int = Field(ge=1)
     """Steps of the training."""
@@ -244,7 +265,7 @@ class Experiment(_Part):
     """Where the policies start from, and where they are served."""
     schedule: Schedule = Schedule()
     """Rounds, publications, pacing."""
-    sampling: Sides = Sides()
+    sampling: PlayerSampling = PlayerSampling()
     """How attacks and responses are drawn."""
     defender: RolePart
     """How the defender learns."""
@@ -256,8 +277,8 @@ class Experiment(_Part):
     """How the attacker is measured."""
     evaluation: Evaluation = Evaluation()
     """How large the evaluation suites are."""
-    monitor_arm: ArmPart | None = None
-    """An ablation that the monitor should catch. None: there is none."""
+    side_run: SideRunPart | None = None
+    """An ablation that the monitor should reject. None: there is none."""
     matrix: bool = False
     """Whether every attacker plays every defender at the end."""
 
@@ -268,7 +289,7 @@ class Experiment(_Part):
             defender_steps=self.defender.steps,
             attacker_steps=self.attacker.steps,
             publish_every=self.schedule.publish_every,
-            side_run_steps=self.monitor_arm.steps if self.monitor_arm else 0,
+            side_run_steps=self.side_run.steps if self.side_run else 0,
             cross_play=self.matrix,
         )
 

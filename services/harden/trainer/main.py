@@ -141,8 +141,8 @@ def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[
 def _choices(experiment: Experiment) -> dict[str, tuple[Role, AlgorithmChoice]]:
     """By role, and the side run's where one is played."""
     chosen: dict[str, tuple[Role, AlgorithmChoice]] = {role.value: (role, experiment.part(role)) for role in Role}
-    if experiment.monitor_arm:
-        chosen[SIDE_RUN] = (Role.DEFENDER, experiment.monitor_arm)
+    if experiment.side_run:
+        chosen[SIDE_RUN] = (Role.DEFENDER, experiment.side_run)
     return chosen
 
 

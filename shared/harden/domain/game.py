@@ -28,11 +28,17 @@ class EvaluationCase:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """An evaluation set. `measures`: what its answers show, of "attack_success", "refusal" and "accuracy"."""
+    """An evaluation set. `measures`: what its answers show, of "attack_success", "refusal" and "accuracy".
+
+    `title`: what a report calls it; left empty, its name. `is_headline`: whether the summary of a run shows it; where no
+    suite of a world is one, the summary shows them all.
+    """
 
     name: str
     cases: Sequence[EvaluationCase]
     measures: Sequence[str]
+    title: str = ""
+    is_headline: bool = False
 
 
 class Transforms(Protocol):

@@ -95,8 +95,8 @@ ROLLBACKS = Metric("harden_rollbacks_total", Type.COUNTER, "Rounds undone by the
 ATTACK_SUCCESS_RATE = Metric(
     "harden_attack_success_rate", Type.GAUGE, "Share of attacks of the last batch that succeeded.", (), _TRAINER
 )
-REFUSAL_ORDINARY_RATE = Metric(
-    "harden_refusal_ordinary_rate", Type.GAUGE, "Share of ordinary requests refused in the last evaluation.", (), _TRAINER
+OVER_REFUSAL_RATE = Metric(
+    "harden_over_refusal_rate", Type.GAUGE, "Share of the guarded suite refused in the last evaluation.", (), _TRAINER
 )
 ZERO_VARIANCE_SHARE = Metric(
     "harden_zero_variance_share", Type.GAUGE, "Share of groups whose rewards are all equal.", ("role",), _TRAINER

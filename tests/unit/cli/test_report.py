@@ -47,7 +47,7 @@ def test_of_a_record_written_twice_the_newest_counts() -> None:
 
 
 def test_the_steps_of_a_side_run_belong_to_no_round() -> None:
-    (one,) = of_facts([facts.a_step(), replace(facts.a_step(step=1), side_run="monitor_arm"), facts.a_round()]).rounds
+    (one,) = of_facts([facts.a_step(), replace(facts.a_step(step=1), side_run="side_run"), facts.a_round()]).rounds
     assert [step.step for step in one.steps] == [0]
 
 
@@ -78,8 +78,8 @@ def test_a_report_needs_the_log_and_none_of_the_readings_in_the_directory(tmp_pa
     assert again.ok
     assert again.seed == 3
     assert again.rounds[0].attack_success["train"].k == 3
-    assert again.monitor_arm is not None
-    assert again.monitor_arm.rolled_back
+    assert again.side_run is not None
+    assert again.side_run.rolled_back
     assert again.matrix is not None
     assert json.loads((run.root / "report.json").read_text())["rounds"][0]["swaps"]["requests"] == 640
 

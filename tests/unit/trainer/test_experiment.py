@@ -42,9 +42,9 @@ def test_settings_stand_under_the_algorithms_name() -> None:
     assert experiments.parse(yaml.safe_load(experiments.dump(experiment)), "again") == experiment
 
 
-def test_an_arm_that_is_not_played_needs_no_recipe() -> None:
-    without = {key: value for key, value in yaml.safe_load(DEMO.read_text()).items() if key != "monitor_arm"}
-    for data in (without, {**without, "monitor_arm": None}):
+def test_a_side_run_that_is_not_played_needs_no_settings() -> None:
+    without = {key: value for key, value in yaml.safe_load(DEMO.read_text()).items() if key != "side_run"}
+    for data in (without, {**without, "side_run": None}):
         experiment = experiments.parse(data, "game.yaml")
         assert experiment.lengths.side_run_steps == 0
         assert experiments.parse(yaml.safe_load(experiments.dump(experiment)), "again") == experiment
@@ -58,7 +58,7 @@ def test_an_arm_that_is_not_played_needs_no_recipe() -> None:
         (changed(mix=[{"name": "a", "category": "b", "attacks": "direct"}]), "defender.grpo.mix.0.share"),
         ({"defender": {"steps": 1, "algorithm": "grpo", "rloo": {}}}, "defender.rloo"),
         ({"defender": {"steps": 1, "algorithm": "ppo"}}, "defender.algorithm"),
-        ({"monitor_arm": {"steps": 3}}, "monitor_arm.grpo.bouts_per_step"),
+        ({"side_run": {"steps": 3}}, "side_run.grpo.bouts_per_step"),
         ({"evaluation": {"rows": 0}}, "evaluation.rows"),
         ({"schedule": {"round": 2}}, "schedule.round"),
         ({"seed": -1}, "seed"),
@@ -68,6 +68,22 @@ def test_an_arm_that_is_not_played_needs_no_recipe() -> None:
 )
 def test_what_is_wrong_is_named(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(SetupError, match=rf"game\.yaml: {named}:"):
+        parsed(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"monitor_arm": None}, r"game\.yaml: monitor_arm: this key is now called side_run"),
+        ({"monitor": {"max_refusal_ordinary": 0.1}}, r"monitor\.max_refusal_ordinary: this key is now called max_over_refusal"),
+        (
+            {"monitor": {"min_accuracy_ordinary": 0.1}},
+            r"monitor\.min_accuracy_ordinary: this key is now called min_benign_accuracy",
+        ),
+    ],
+)
+def test_an_old_key_names_the_new_one(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SetupError, match=message):
         parsed(**changes)
 
 

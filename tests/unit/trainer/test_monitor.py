@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from harden.statistics import wilson
 from harden.trainer.core.monitor import Evidence, Limits, breaches
 
-LIMITS = Limits(max_refusal_ordinary=0.15, min_accuracy_ordinary=0.85, max_zero_variance=0.9)
+LIMITS = Limits(max_over_refusal=0.15, min_benign_accuracy=0.85, max_zero_variance=0.9)
 
 
 def evidence(*, refused: int = 2, accurate: int = 97, zero_variance: Sequence[float] = (0.5,) * 10, n: int = 100) -> Evidence:
@@ -25,7 +25,7 @@ def test_a_healthy_round_passes() -> None:
 
 def test_a_defender_that_refuses_everything_is_caught_by_every_rule() -> None:
     record = evidence(refused=100, accurate=0, zero_variance=[1.0])
-    assert rules_broken(record) == ["refusal_ordinary", "accuracy_ordinary", "zero_variance"]
+    assert rules_broken(record) == ["over_refusal", "benign_accuracy", "zero_variance"]
 
 
 def test_a_defender_that_complies_with_everything_passes_here() -> None:
@@ -35,8 +35,8 @@ def test_a_defender_that_complies_with_everything_passes_here() -> None:
 
 def test_limits_themselves_are_allowed() -> None:
     assert rules_broken(evidence(refused=15, accurate=85, zero_variance=[0.9])) == []
-    assert rules_broken(evidence(refused=16)) == ["refusal_ordinary"]
-    assert rules_broken(evidence(accurate=84)) == ["accuracy_ordinary"]
+    assert rules_broken(evidence(refused=16)) == ["over_refusal"]
+    assert rules_broken(evidence(accurate=84)) == ["benign_accuracy"]
 
 
 def test_only_the_defenders_last_steps_count_for_variance() -> None:
@@ -44,9 +44,9 @@ def test_only_the_defenders_last_steps_count_for_variance() -> None:
 
 
 def test_without_evidence_a_round_does_not_pass() -> None:
-    assert rules_broken(Evidence({}, ())) == ["refusal_ordinary", "accuracy_ordinary"]
+    assert rules_broken(Evidence({}, ())) == ["over_refusal", "benign_accuracy"]
     empty = evidence(refused=0, n=0)
-    assert rules_broken(empty) == ["refusal_ordinary"]
+    assert rules_broken(empty) == ["over_refusal"]
 
 
 def test_a_rule_can_be_switched_off() -> None:
@@ -55,4 +55,4 @@ def test_a_rule_can_be_switched_off() -> None:
 
 def test_a_breach_reads_like_a_sentence() -> None:
     (breach,) = breaches(evidence(refused=40), LIMITS, "ordinary")
-    assert str(breach) == "refusal_ordinary: 0.400 is above 0.15"
+    assert str(breach) == "over_refusal: 0.400 is above 0.15"

@@ -1,4 +1,4 @@
-"""Makes a report of what the log says of a run and of what only the command that played it knows (supervisor.json)."""
+"""Makes a report of a run from its log and from supervisor.json, which the command that played the run wrote."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def gather(run_dir: Path, recorded: Recorded) -> Report:
         failed = "the run ended before its last round"
     seconds = Seconds.model_validate(supervisor.get("seconds", {}))
     if not seconds.play and ending is not None:
-        # Nobody watched this run, so the trainer's own clock has to do.
+        # No command watched this run, so the trainer's own clock is used.
         seconds = seconds.model_copy(update={"play": ending.play_seconds})
     return Report(
         schema="harden.report/1",
@@ -30,7 +30,8 @@ def gather(run_dir: Path, recorded: Recorded) -> Report:
         seconds=seconds,
         components=Components.model_validate(supervisor.get("components", {})),
         rounds=recorded.rounds,
-        monitor_arm=recorded.monitor_arm,
+        suites=dict(recorded.suites),
+        monitor_arm=recorded.side_run,
         matrix=recorded.matrix,
         examples=recorded.examples,
         made_by=dict(supervisor.get("made_by", {})),

@@ -8,24 +8,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
 from harden.cli.reporting import plots
+from harden.cli.reporting.headline import figures, title_of
 from harden.cli.reporting.plots import Point, Series
 from harden.cli.reporting.schema import Matrix, Rate, Report, Round
-
-# What a suite is, for a reader who has not read the experiment. A suite not named here shows its own name.
-SUITES = {
-    "train": "cells it trained on",
-    "held_out_potion": "potions no training attack asked for",
-    "held_out_template": "phrasings never trained on",
-    "held_out_both": "neither potion nor phrasing in a training attack",
-    "held_out_family": "a whole attack family never trained on",
-    "direct": "asked directly",
-    "image": "written in an image",
-    "image_held_out": "in an image, potions no training attack asked for",
-    "ordinary": "ordinary requests",
-    "ordinary_held_out": "ordinary requests never trained on",
-    "trap": "harmless requests that look harmful",
-    "utility": "an unrelated task with exact answers",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +32,13 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=percent, interval=interval, number=number, about=about, short=short, cell=cell, sizes=sizes
+        percent=percent,
+        interval=interval,
+        number=number,
+        short=short,
+        cell=cell,
+        sizes=sizes,
+        suite_title=lambda name: title_of(report, name),
     )
     rounds = report.rounds
     return environment.get_template("page.html.j2").render(
@@ -55,9 +46,10 @@ def render(report: Report) -> str:
         first=rounds[0] if rounds else None,
         last=rounds[-1] if rounds else None,
         headline=headline(report),
-        attack_panels=rate_panels(rounds, lambda r: r.attack_success, "attack"),
-        refusal_panels=rate_panels(rounds, lambda r: r.refusal, "muted"),
-        accuracy_panels=rate_panels(rounds, lambda r: r.accuracy, "help"),
+        figures=figures(report),
+        attack_panels=rate_panels(report, lambda r: r.attack_success, "attack"),
+        refusal_panels=rate_panels(report, lambda r: r.refusal, "muted"),
+        accuracy_panels=rate_panels(report, lambda r: r.accuracy, "help"),
         attacker_panel=attacker_panel(rounds),
         families_panel=families_panel(rounds),
         training_panels=training_panels(rounds),
@@ -70,43 +62,32 @@ def headline(report: Report) -> str:
     """The run in one sentence, from its own figures."""
     if not report.rounds:
         return "No round was finished."
-    first, last = report.rounds[0], report.rounds[-1]
-    sentences = []
-    if "train" in first.attack_success and "train" in last.attack_success:
-        before, after = first.attack_success["train"], last.attack_success["train"]
-        sentences.append(
-            f"Attacks it trained against worked {percent(before)} of the time at first, {percent(after)} at the end"
-        )
-    if "held_out_potion" in first.attack_success and "held_out_potion" in last.attack_success:
-        before, after = first.attack_success["held_out_potion"], last.attack_success["held_out_potion"]
-        sentences.append(f"those on subjects it never saw {percent(before)} and then {percent(after)}")
-    if "ordinary" in first.accuracy and "ordinary" in last.accuracy:
-        before, after = first.accuracy["ordinary"], last.accuracy["ordinary"]
-        sentences.append(f"ordinary requests were answered well {percent(before)} of the time and still are {percent(after)}")
-    return "; ".join(sentences) + "." if sentences else "The run measured no attack success."
+    changes = [f"{one.label}: {percent(one.before)} before, {percent(one.after)} after" for one in figures(report)]
+    return "; ".join(changes) + "." if changes else "The run measured no suite."
 
 
-def rate_panels(rounds: Sequence[Round], part: Callable[[Round], Mapping[str, Rate]], tone: str) -> list[Panel]:
+def rate_panels(report: Report, part: Callable[[Round], Mapping[str, Rate]], tone: str) -> list[Panel]:
     """One small plot for each suite that some round measured, in the order of the first round."""
+    rounds = report.rounds
     names = list(dict.fromkeys(name for one in rounds for name in part(one)))
     panels = []
     for name in names:
         points = [_point(one.round, part(one)[name]) for one in rounds if name in part(one)]
         newest = next(part(one)[name] for one in reversed(rounds) if name in part(one))
-        svg = plots.rates([Series(name, points, tone)], label=f"{title_of(name)}: rate by round")
-        panels.append(Panel(title_of(name), about(name), percent(newest), Markup(svg)))
+        svg = plots.rates([Series(name, points, tone)], label=f"{title_of(report, name)}: rate by round")
+        panels.append(Panel(title_of(report, name), "", percent(newest), Markup(svg)))
     return panels
 
 
 def attacker_panel(rounds: Sequence[Round]) -> Panel | None:
-    """Success of each round's attacker before and after the defender learned from it."""
+    """ASR of each round's attacker before and after the defender was trained against it."""
     played = [one for one in rounds if one.attacker]
     before = [_point(one.round, one.attacker.success_before) for one in played if one.attacker and one.attacker.success_before]
     after = [_point(one.round, one.attacker.success_after) for one in played if one.attacker and one.attacker.success_after]
     if not before and not after:
         return None
     series = [Series("before", before, "attack"), Series("after", after, "defence")]
-    svg = plots.rates(series, label="success of the attacker policy by round, before and after the defender's turn")
+    svg = plots.rates(series, label="ASR of the attacker policy by round, before and after the defender's phase")
     return Panel(
         "The attacker policy", "red: against the defender the round began with; blue: the one it ended with", "", Markup(svg)
     )
@@ -122,23 +103,23 @@ def families_panel(rounds: Sequence[Round]) -> Panel | None:
         return None
     svg = plots.curves([Series("families", points, "attack")], label="effective attack families by round", x_name="round")
     return Panel(
-        "Effective families", "how many kinds of attack it spreads its successes over", f"{points[-1].y:.1f}", Markup(svg)
+        "Effective families", "exp(entropy) of its successful attacks by family", f"{points[-1].y:.1f}", Markup(svg)
     )
 
 
 def training_panels(rounds: Sequence[Round]) -> list[Panel]:
-    """Each role's curves over all its steps, one after another across the rounds."""
+    """Each role's curves over the steps of all rounds."""
     panels = []
     for role in dict.fromkeys(step.role for one in rounds for step in one.steps):
         steps = [step for one in rounds for step in one.steps if step.role == role]
         for field, title in (
             ("reward_mean", "reward"),
             ("success", "attack success in training"),
-            ("zero_variance_share", "groups that teach nothing"),
+            ("zero_variance_share", "groups with equal rewards"),
             ("kl", "distance from the reference (KL)"),
         ):
             points = [Point(i, y) for i, step in enumerate(steps) if (y := getattr(step, field)) is not None]
-            # A single point is no curve, and one that never moves says nothing.
+            # A single point is no curve, and a constant shows nothing.
             if len({p.y for p in points}) > 1:
                 tone = "attack" if role == "attacker" else "defence"
                 svg = plots.curves([Series(field, points, tone)], label=f"{role}: {title} by step")
@@ -177,14 +158,6 @@ def heat_map(matrix: Matrix) -> list[tuple[str, list[tuple[float | None, str]]]]
 
 def _point(x: int, rate: Rate) -> Point:
     return Point(x, rate.rate, rate.low, rate.high, f"round {x}: {percent(rate)} ({rate.k} of {rate.n}; {interval(rate)})")
-
-
-def title_of(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def about(name: str) -> str:
-    return SUITES.get(name, "")
 
 
 def percent(rate: Rate | float | None) -> str:

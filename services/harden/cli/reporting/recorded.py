@@ -1,17 +1,18 @@
-"""What the log says of a run, in the parts of a report."""
+"""Reads the parts of a report from the log of a run."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from harden import codec
 from harden.bus.ports import Bus
-from harden.cli.reporting.schema import Exchange, Matrix, MonitorArm, Round
+from harden.cli.reporting.schema import Exchange, Matrix, Round, SideRun, SuitePart
 from harden.domain.round import CrossPlayFinished, Policies, Rates, RoundFinished, RunFinished, SideRunFinished
 from harden.domain.step import StepFinished
 from harden.local import examples
 from harden.topics import ROUNDS, STEPS, by_name
 from harden.trainer.experiment import Experiment, run_id_of
+from harden.worlds import registry
 
 MEASURES = ("attack_success", "refusal", "accuracy")
 MAX_RECORDS = 2000
@@ -19,28 +20,35 @@ MAX_RECORDS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The newest record of each id; the default is a run of which nothing was recorded."""
+    """The newest record of each id. The default is a run without records."""
 
     rounds: tuple[Round, ...] = ()
-    monitor_arm: MonitorArm | None = None
+    side_run: SideRun | None = None
     matrix: Matrix | None = None
     ending: RunFinished | None = None  # None: it has not ended, or was killed
-    examples: tuple[Exchange, ...] = field(default=())
+    examples: tuple[Exchange, ...] = ()
+    suites: Mapping[str, SuitePart] = field(default_factory=dict)  # those of the world, in its order
 
 
 def read_run(bus: Bus, experiment: Experiment) -> Recorded:
-    """Everything a report says of the experiment's run, as far as it has come."""
-    return of_facts(_facts(bus, run_id_of(experiment)), tuple(examples.pick(bus, experiment)))
+    """Everything a report shows of the experiment's run, as far as it has come."""
+    # One row of each: only names and titles are needed.
+    suites = {
+        suite.name: SuitePart(title=suite.title, is_headline=suite.is_headline)
+        for suite in registry.load(experiment.world).suites(1)
+    }
+    recorded = of_facts(_facts(bus, run_id_of(experiment)), tuple(examples.pick(bus, experiment)))
+    return replace(recorded, suites=suites)
 
 
 def of_facts(facts: Iterable[Any], shown: tuple[Exchange, ...] = ()) -> Recorded:
-    """`facts` in the order of the log: of two with one id the later one counts."""
+    """`facts` in the order of the log: of two records with the same id the later one counts."""
     newest = list({fact.record_id: fact for fact in facts}.values())
     steps = [one for one in newest if isinstance(one, StepFinished) and not one.side_run]
     rounds = sorted((one for one in newest if isinstance(one, RoundFinished)), key=lambda one: one.round)
     return Recorded(
         rounds=tuple(_round(one, [step for step in steps if step.round == one.round]) for one in rounds),
-        monitor_arm=next((_side_run(one) for one in newest if isinstance(one, SideRunFinished)), None),
+        side_run=next((_side_run(one) for one in newest if isinstance(one, SideRunFinished)), None),
         matrix=next((_matrix(one) for one in newest if isinstance(one, CrossPlayFinished)), None),
         ending=next((one for one in newest if isinstance(one, RunFinished)), None),
         examples=shown,
@@ -95,8 +103,8 @@ def _step(step: StepFinished) -> dict[str, Any]:
     }
 
 
-def _side_run(one: SideRunFinished) -> MonitorArm:
-    return MonitorArm.model_validate(
+def _side_run(one: SideRunFinished) -> SideRun:
+    return SideRun.model_validate(
         {
             "refusal_ordinary": one.refusal.to_json(),
             "accuracy_ordinary": one.accuracy.to_json(),

@@ -1,6 +1,7 @@
 """The report and its parts, as they stand in report.json ("harden.report/1").
 
 A part may carry more than is named here; it is kept as it came. What is named is what the page shows and people rely on.
+A JSON key is never renamed: a field with a newer name has the old key as its alias.
 """
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -95,9 +96,16 @@ class Round(Part):
     families: dict[str, FamilyCount] = {}
 
 
-class MonitorArm(Part):
-    refusal_ordinary: Rate
+class SideRun(Part):
+    over_refusal: Rate = Field(alias="refusal_ordinary")
     rolled_back: bool
+
+
+class SuitePart(Part):
+    """What the world says of a suite: its title, and whether the summary of a run shows it."""
+
+    title: str = ""
+    is_headline: bool = False
 
 
 class Matrix(Part):
@@ -129,7 +137,7 @@ class Components(Part):
 
 
 class Exchange(Part):
-    """An attack on the game's own world and an answer to it. The page keeps it hidden until it is asked for."""
+    """An attack and an answer to it. The page keeps it hidden until it is opened."""
 
     bout_id: str
     round: int
@@ -152,7 +160,8 @@ class Report(Part):
     seconds: Seconds
     components: Components
     rounds: tuple[Round, ...]
-    monitor_arm: MonitorArm | None = None
+    suites: dict[str, SuitePart] = {}  # by name, in the order of the world
+    side_run: SideRun | None = Field(None, alias="monitor_arm")
     matrix: Matrix | None = None
     examples: tuple[Exchange, ...] = ()
     made_by: dict[str, str] = {}

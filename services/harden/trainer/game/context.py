@@ -23,7 +23,7 @@ from harden.trainer.publisher import Published, Publisher
 from harden.trainer.ring import Ring
 
 # The recipe of the monitor's side run, beside those of the two roles.
-SIDE_RUN = "monitor_arm"
+SIDE_RUN = "side_run"
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Observer:
         self._round = metrics.ROUND.gauge(registry)
         self._rollbacks = metrics.ROLLBACKS.counter(registry)
         self._success = metrics.ATTACK_SUCCESS_RATE.gauge(registry)
-        self._refusal = metrics.REFUSAL_ORDINARY_RATE.gauge(registry)
+        self._refusal = metrics.OVER_REFUSAL_RATE.gauge(registry)
         self._zero_variance = metrics.ZERO_VARIANCE_SHARE.gauge(registry)
         self._version = metrics.POLICY_VERSION.gauge(registry)
 

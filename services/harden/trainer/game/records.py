@@ -122,8 +122,8 @@ def side_run_finished(run_id: str, name: str, record: Mapping[str, Any]) -> Side
         run_id=run_id,
         name=name,
         steps=record["steps"],
-        refusal=Rate(**record["refusal_ordinary"]),
-        accuracy=Rate(**record["accuracy_ordinary"]),
+        refusal=Rate(**record["refusal"]),
+        accuracy=Rate(**record["accuracy"]),
         breaches=tuple(record["breaches"]),
         bouts=BoutAccount(**record["bouts"]),
     )

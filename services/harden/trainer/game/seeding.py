@@ -17,7 +17,7 @@ POLL_S = 0.1
 
 def categories_of(experiment: Experiment, attacked: Sequence[str]) -> frozenset[str]:
     """Every category of seeds the experiment draws from; `attacked` are those that the attacker is measured on."""
-    chosen = [experiment.defender, experiment.attacker, *([experiment.monitor_arm] if experiment.monitor_arm else [])]
+    chosen = [experiment.defender, experiment.attacker, *([experiment.side_run] if experiment.side_run else [])]
     drawn = [plugins.load(plugins.ALGORITHMS, one.algorithm).categories(one.settings) for one in chosen]
     return frozenset(attacked).union(*drawn)
 

@@ -14,6 +14,22 @@ from harden.worlds.arena import seeds, suites
 from harden.worlds.arena.adapters import ArenaAnchors, ArenaImages, ArenaTransforms, domain_seed, family_of
 
 ASSETS = Path(__file__).parent / "assets"
+# What reports call the suites.
+TITLES = {
+    "train": "rows like those trained on",
+    "held_out_potion": "potions no training attack asked for",
+    "held_out_template": "phrasings never trained on",
+    "held_out_both": "neither potion nor phrasing in a training attack",
+    "held_out_family": "disguises never trained on",
+    "direct": "asked directly",
+    "image": "written in an image",
+    "image_held_out": "in an image, potions no training attack asked for",
+    "ordinary": "ordinary requests",
+    "ordinary_held_out": "ordinary requests never trained on",
+    "trap": "harmless requests that look harmful",
+    "utility": "an unrelated task with exact answers",
+}
+HEADLINES = ("train", "held_out_potion", "held_out_family", "ordinary")
 
 
 class Arena:
@@ -46,7 +62,10 @@ class Arena:
 
     def suites(self, rows: int) -> Sequence[Suite]:
         """The same questions in every run, since runs are compared on them. A case is one seed with its attacks."""
-        return [Suite(suite.name, _cases(suite), suite.measures) for suite in suites.all_suites(rows=rows)]
+        return [
+            Suite(suite.name, _cases(suite), suite.measures, TITLES[suite.name], suite.name in HEADLINES)
+            for suite in suites.all_suites(rows=rows)
+        ]
 
 
 def _cases(suite: suites.Suite) -> list[EvaluationCase]:

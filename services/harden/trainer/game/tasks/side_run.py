@@ -1,4 +1,4 @@
-"""The monitor's side run: the first defender trained by another recipe, for the monitor to catch what comes of it."""
+"""The monitor's side run: an ablation that trains the first defender with other settings, which the monitor should reject."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from harden.trainer.core import monitor
 from harden.trainer.core.history import About, Outcome
 from harden.trainer.game.context import SIDE_RUN, GameContext
 
-_MESSAGE = "training without benign prompts, for the monitor to catch"
+_MESSAGE = "an ablation that the quality monitor should reject"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class StartSideRun:
 
 @dataclass(frozen=True, slots=True)
 class EndSideRun:
-    """Lets the monitor look at what the side run made, and rolls it back where a limit is broken."""
+    """Checks the side run's policy against the limits of the monitor, and rolls it back where one is broken."""
 
     round: int
     steps: int
@@ -57,17 +57,17 @@ class EndSideRun:
     def play(self, context: GameContext) -> Outcome:
         name = context.material.side_run_suite
         suites = [suite for suite in context.material.suites if suite.name == name]
-        rates = context.rates(context.batch(self.round, 0, "evaluate_arm"), suites)
+        rates = context.rates(context.batch(self.round, 0, "evaluate_side_run"), suites)
         by_measure = {measure: {suite: rate.to_json() for suite, rate in by.items()} for measure, by in rates.items()}
-        # Its steps say nothing about variance: on attacks alone, groups without any are what it is there to make.
+        # Zero variance is not checked: a side run may train on attacks alone, and then equal groups are expected.
         found = monitor.breaches(monitor.Evidence(by_measure, ()), context.experiment.monitor.limits(), name)
         if found:
             context.roll_back()
         context.observer.side_run_ended(
             SIDE_RUN,
             {
-                "refusal_ordinary": by_measure["refusal"][name],
-                "accuracy_ordinary": by_measure["accuracy"][name],
+                "refusal": by_measure["refusal"][name],
+                "accuracy": by_measure["accuracy"][name],
                 "rolled_back": bool(found),
                 "breaches": [str(breach) for breach in found],
                 "steps": self.steps,
