@@ -111,10 +111,10 @@ def test_hostile_messages_on_every_topic_are_buried_and_the_ring_goes_on(bus: Bu
         loop.assert_healthy()
     assert account(loop)["scheduled"] == 30
     for topic in WORK:
-        graves = [codec.from_message(topic, message).fact for message in everything_on(bus, [topic.dead])]
-        assert all(isinstance(grave, DeadLetter) for grave in graves)
-        assert Counter(grave.reason for grave in graves) == Counter(KINDS)
-        assert {grave.value for grave in graves} == {message.value for message in hostile(topic)}
+        dead_letters = [codec.from_message(topic, message).fact for message in everything_on(bus, [topic.dead])]
+        assert all(isinstance(dead_letter, DeadLetter) for dead_letter in dead_letters)
+        assert Counter(dead_letter.reason for dead_letter in dead_letters) == Counter(KINDS)
+        assert {dead_letter.value for dead_letter in dead_letters} == {message.value for message in hostile(topic)}
 
 
 def test_a_ring_that_delivers_everything_twice_and_out_of_order_trains_each_bout_once(bus: Bus, tmp_path: Path) -> None:

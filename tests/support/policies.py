@@ -44,13 +44,13 @@ def wait_for(is_so: Callable[[], bool], what: str, timeout_s: float = DEADLINE_S
 
 @dataclass
 class Publishing:
-    """`publish` gives every publication the next version. `heard` is everything replicas have said so far."""
+    """`publish` gives every publication the next version. `statuses` are all statuses that replicas have published so far."""
 
     bus: Bus
     store: BlobStore
     signer: Signer
     version: int = 0
-    heard: list[PolicyServed | PolicyRefused] = field(default_factory=list)
+    statuses: list[PolicyServed | PolicyRefused] = field(default_factory=list)
     manifests: dict[PolicyRef, BlobRef] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,17 +88,17 @@ class Publishing:
         """Forgets everything that was said so far."""
         while self._reader.poll(0.0, 100):
             pass
-        self.heard.clear()
+        self.statuses.clear()
 
     def verdict_on(self, policy: PolicyRef, timeout_s: float = DEADLINE_S) -> PolicyServed | PolicyRefused:
-        """The first word of a replica on `policy`, waited for."""
+        """The first status of a replica on `policy`, waited for."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            for word in self.heard:
-                if word.policy == policy:
-                    return word
+            for status in self.statuses:
+                if status.policy == policy:
+                    return status
             for message in self._reader.poll(0.2, 100):
                 fact = codec.from_message(SERVED, message).fact
                 assert isinstance(fact, PolicyServed | PolicyRefused)
-                self.heard.append(fact)
+                self.statuses.append(fact)
         raise AssertionError(f"no replica said anything on {policy} within {timeout_s} s")

@@ -157,12 +157,12 @@ def keys(kind: type[BaseModel], path: str, seen: set[type[BaseModel]]) -> Iterat
         if part is not None and part not in seen:
             seen.add(part)
             yield f"### `{path}{name}`"
-            if own_words(part):
-                yield own_words(part)
+            if own_docstring(part):
+                yield own_docstring(part)
             yield from keys(part, f"{path}{name}.", seen)
 
 
-def own_words(kind: type[BaseModel]) -> str:
+def own_docstring(kind: type[BaseModel]) -> str:
     return one_line(kind.__dict__.get("__doc__"))
 
 

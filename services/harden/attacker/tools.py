@@ -1,4 +1,4 @@
-"""What a strategy uses of its surroundings: the attacker policy, the world's disguises, seeds derived from the bout."""
+"""What a strategy may use: the attacker policy, the world's transforms, and random seeds derived from the bout."""
 
 from collections.abc import Callable, Sequence
 
@@ -60,7 +60,7 @@ class TurnTools:
 
     @property
     def stats(self) -> SamplingStats | None:
-        """Over everything that was asked; None where nothing was."""
+        """The sum over all requests; None without any."""
         if not self._asked:
             return None
         return SamplingStats(

@@ -9,7 +9,7 @@ from harden.config import Section, ServiceConfig
 
 class CliSettings(Section):
     run_dir: Path = Path("runs/demo")
-    """The run that reading commands look at where they are told neither --run nor --kafka."""
+    """The run that reading commands look at without --run and --kafka."""
     read_timeout_s: float = Field(60.0, gt=0, le=3600)
     """How long a reading command may take to read a topic to its end."""
 

@@ -101,7 +101,7 @@ def replay(
     """Sends dead letters back to their topic, bytes and key unchanged. Twice does no harm: the ids stay the same."""
     with open_log(where) as log:
         if not log.is_live and not dry_run:
-            raise SetupError("that run is over and nobody would read what is replayed; give --kafka or --run of a running ring")
+            raise SetupError("the run is over, so no service would read the replayed messages; give --kafka or --run of a running ring")
         found = [_find(log, one) for one in letter_ids] if letter_ids else _read(log, _topics_called(topic))
         readable = [(one, one.letter) for one in found if one.letter is not None]
         for one, letter in readable:

@@ -107,7 +107,7 @@ def _play(
                 display.say(f"run {experiment.name}, seed {experiment.seed}, into {run_dir}")
                 report = play(plan, display, start_ring, interrupts)
         except Interrupted as interruption:
-            note(f"stopped by {interruption}; nothing of it is running any more")
+            note(f"stopped by {interruption}; all of its processes have ended")
             return 128 + interruption.number
     for line in where_to_look(run_dir, report):
         print(line)

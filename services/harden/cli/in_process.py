@@ -56,7 +56,7 @@ class InProcessRing:
         self._plan = plan
         self._bus = bus
         self._stop = threading.Event()
-        # The trainer sets its own at the end of the game, when the workers have nothing to be told yet.
+        # Separate from the workers' stop event: the trainer sets its own at the end of the game.
         self.trainer_stop = threading.Event()
         self._trainer_done = threading.Event()
         self._failure: BaseException | None = None

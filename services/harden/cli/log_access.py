@@ -1,8 +1,7 @@
-"""Where reading commands find the log: a broker they are told of, the one of a running demo, or the log that a run left behind.
+"""Where reading commands find the log: the broker of --kafka, the broker of a running demo, or the data of a finished run.
 
-What a run left behind is read by a broker started on the run's own data for as long as the command takes. So there is one
-way to read, nothing is lost in an export, and a finished run shows as much as a running one. A run in one process leaves
-a file of its messages, which becomes the in-memory bus again.
+The data of a finished run is read through a broker that is started on it while the command runs, so that all commands read
+one way. A run in one process leaves a file of its messages, which is loaded into an in-memory bus.
 """
 
 import time
@@ -38,7 +37,7 @@ class Where:
 
 @dataclass(frozen=True)
 class OpenLog:
-    """A bus to read from, and whether somebody is reading what is written to it."""
+    """A bus to read from, and whether services read what is written to it."""
 
     bus: Bus
     is_live: bool
@@ -89,7 +88,7 @@ def _kept_bus(run: LocalRun) -> Bus:
 
 
 def _names_a_broker(config: CliConfig) -> bool:
-    """Whether the environment does, rather than the default."""
+    """Whether the environment sets a broker."""
     return config.kafka.bootstrap_servers != KafkaSettings().bootstrap_servers
 
 
@@ -120,7 +119,7 @@ def _closing(bus: Bus) -> Iterator[Bus]:
 
 
 def read_all(log: OpenLog, topics: Sequence[str], keep: Callable[[Incoming], bool] = lambda _: True) -> list[Incoming]:
-    """Every message of the topics that is there now and that `keep` wants, oldest first within a partition."""
+    """Every message now on the topics for which `keep` is true, oldest first within a partition."""
     reader = log.bus.log_reader(list(topics), client_id="cli")
     kept: list[Incoming] = []
     deadline = time.monotonic() + log.timeout_s

@@ -30,7 +30,7 @@ MIN_PREFIX = 6
 
 @dataclass(frozen=True)
 class Publication:
-    """`state` is what the replicas say of it: how many serve it now, whether one did, refused with the reason, or nothing."""
+    """`state`: how many replicas serve it now, or that it was served or refused, with the reason."""
 
     published: PolicyPublished
     state: str
@@ -42,7 +42,7 @@ def list_policies(
     where: Where | None = None,
     json: Annotated[bool, Parameter(help="Answer in JSON.")] = False,
 ) -> None:
-    """Every publication the log still holds, oldest first, and what the replicas said of it."""
+    """Every publication that the log still holds, oldest first, with its state."""
     with open_log(where) as log:
         publications = _publications(log)
     if json:
@@ -139,7 +139,7 @@ def keys(directory: Annotated[Path, Parameter(help="Where to; it must not hold k
 def publish_again(log: OpenLog, policy: str, slot: str | None) -> PolicyRef:
     """The new publication of the policy that `policy` names. SetupError where replicas would not follow it."""
     if not log.is_live:
-        raise SetupError("nobody follows the log of a run that is over; pin a policy while it runs, or name a --kafka")
+        raise SetupError("the run is over, so no replica would serve the pinned policy; pin while it runs, or give --kafka")
     if log.signing_key_file is None:
         raise SetupError("a publication is signed; set HARDEN_KEYS__SIGNING_KEY_FILE to the trainer's key")
     found = _find(_publications(log), policy)
@@ -170,14 +170,14 @@ def _publications(log: OpenLog, now: Callable[[], float] = time.time) -> list[Pu
     published = [event.fact for event in _events(log, POLICIES) if isinstance(event.fact, PolicyPublished)]
     retired = {event.fact.policy.digest for event in _events(log, POLICIES) if isinstance(event.fact, PolicyRetired)}
     leases = Leases(now)
-    said: dict[tuple[str, int], str] = {}
+    statuses: dict[tuple[str, int], str] = {}
     for event in _events(log, SERVED):
         match event.fact:
             case PolicyServed() as fact:
-                leases.heard(fact)
-                said[_key(fact)] = f"served after {fact.load_ms:.0f} ms, no longer"
+                leases.record(fact)
+                statuses[_key(fact)] = f"served after {fact.load_ms:.0f} ms, no longer"
             case PolicyRefused() as fact:
-                said[_key(fact)] = f"refused: {fact.reason}"
+                statuses[_key(fact)] = f"refused: {fact.reason}"
     publications = []
     for one in published:
         serving = leases.serving(one.policy)
@@ -186,7 +186,7 @@ def _publications(log: OpenLog, now: Callable[[], float] = time.time) -> list[Pu
         elif serving:
             state = f"served by {len(serving)} after {max(lease.load_ms for lease in serving):.0f} ms"
         else:
-            state = said.get((one.policy.slot, one.policy.version), "not served")
+            state = statuses.get((one.policy.slot, one.policy.version), "not served")
         publications.append(Publication(one, state))
     return publications
 

@@ -29,7 +29,7 @@ def submit(world: Annotated[str, Parameter(help="Name of the world whose seeds."
     source = registry.load(world)
     with open_log(where) as log:
         if not log.is_live:
-            raise SetupError("that run is over and nobody would read the seeds; give --kafka or --run of a running ring")
+            raise SetupError("the run is over, so no trainer would read the seeds; give --kafka or --run of a running ring")
         number = submit_seeds(log.bus, source)
     print(f"{number} seeds of the world {world} are on {SEEDS.name}")
 

@@ -34,7 +34,7 @@ def list_worlds(*, json: Annotated[bool, Parameter(help="Answer in JSON.")] = Fa
 def sample(
     name: Annotated[str, Parameter(help="Name of the world.")] = registry.DEFAULT,
     *,
-    suite: Annotated[str | None, Parameter(help="An evaluation suite; else training seeds in disguises.")] = None,
+    suite: Annotated[str | None, Parameter(help="An evaluation suite. Without it: transformed training seeds.")] = None,
     category: Annotated[str | None, Parameter(help="Only training seeds of this category.")] = None,
     count: Annotated[int, Parameter(alias="-n", help="How many.")] = 5,
     seed: Annotated[int, Parameter(help="Which draw.")] = 0,

@@ -20,7 +20,7 @@ class PanelSettings(Section):
     """Who judges. All of them are asked about every attack and response that they have questions on."""
     quorum: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     """Opinions that a question needs, by its name; 1 where it is not named. With fewer, or without a majority, the question
-    is unscoreable and nothing is learned from it."""
+    is unscoreable and is not trained on."""
     deadline_s: float = Field(20.0, gt=0, le=3600)
     """How long the members may take over one bout. One that has not answered by then abstains."""
 

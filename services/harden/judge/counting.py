@@ -24,11 +24,11 @@ class JudgeMetrics:
 def undecided(judged: JudgedBout) -> Iterator[str]:
     """The questions without a decision, once for each time.
 
-    Left out where members said that it cannot be decided and nobody said otherwise: most requests have no exact answer.
+    Left out where every member with an opinion called it undecidable: most requests have no exact answer.
     """
     for verdict in (*judged.attack_verdicts, *judged.response_verdicts):
         for answer in verdict.answers:
             if answer.label == UNSCOREABLE:
-                said = [a.label for b in verdict.ballots for a in b.answers if a.question == answer.question]
-                if not said or any(label != UNSCOREABLE for label in said):
+                labels = [a.label for b in verdict.ballots for a in b.answers if a.question == answer.question]
+                if not labels or any(label != UNSCOREABLE for label in labels):
                     yield answer.question

@@ -3,7 +3,7 @@
 reads      harden.responses.v1   ResponsesSampled    group "judge", key bout_id
 writes     harden.verdicts.v1    VerdictsRendered    same key
            harden.bouts.v1       BoutContinued       same key, while the bout has turns left
-asks       the members of the panel that the bout names, side by side, for every attack and response
+asks       the members of the panel that the bout names, in parallel, for every attack and response
 slowed by  max_in_flight open bouts; then partitions pause, polling goes on
 survives   redelivery; members that are out or have no opinion, down to the quorum of each question
 """

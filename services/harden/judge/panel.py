@@ -1,4 +1,4 @@
-"""A panel: members that are asked side by side, and how many opinions each question needs."""
+"""A panel: members that are asked in parallel, and the quorum of each question."""
 
 import queue
 import threading
@@ -24,7 +24,7 @@ WRONG_SHAPE = "wrong_shape"
 
 @dataclass(frozen=True, slots=True)
 class Ballots:
-    """What the members said: for each case the ballots with an opinion, and how often who abstained for what reason."""
+    """The ballots with an opinion for each case, and the number of abstentions by member and reason."""
 
     of_cases: list[tuple[Ballot, ...]]
     abstentions: Counter[tuple[str, str]] = field(default_factory=Counter)  # (member, reason)
@@ -77,7 +77,7 @@ class Panel:
         deadline_s: float = 60.0,
         num_threads: int = 1,
     ) -> None:
-        """`quorum`: opinions that a question needs, 1 where it says nothing. `num_threads`: bouts judged at once.
+        """`quorum`: opinions that a question needs, 1 where it is not named. `num_threads`: bouts judged at once.
 
         ValueError where the quorum asks for more than the members can give.
         """

@@ -1,1 +1,1 @@
-"""The ring on one machine: Kafka, Triton and the services as processes that live and die with the one that started them."""
+"""The ring on one machine: Kafka, Triton and the services as child processes of the command that started them."""

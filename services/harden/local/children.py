@@ -88,16 +88,16 @@ class Child:
         return status
 
     def signal(self, number: int) -> None:
-        """To it and everything it started. Nothing happens where none of them is left."""
+        """Signals the process and its descendants. No error where all have ended."""
         try:
             os.killpg(self._process.pid, number)
         except ProcessLookupError:
             return
 
-    def last_words(self) -> str:
-        """The last line it wrote for people: its complaint, or the end of a traceback; logs are JSON."""
+    def last_line(self) -> str:
+        """The last line of its output that is not a JSON log entry: an error message, or the end of a traceback."""
         lines = [line for line in self.log_end(50).splitlines() if line.strip() and not line.startswith("{")]
-        return lines[-1].strip() if lines else "it said nothing"
+        return lines[-1].strip() if lines else "no output"
 
     def log_end(self, num_lines: int = 5) -> str:
         """The last lines it wrote."""

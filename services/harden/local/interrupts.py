@@ -18,7 +18,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interrupts:
-    """While entered, the first of the signals raises Interrupted in the main thread; all later ones only count as heard.
+    """While entered, the first of the signals raises Interrupted in the main thread; later ones are ignored.
 
     Inside `shield` not even the first one raises: it is for code that must come to its end, and is asked for afterwards.
     """

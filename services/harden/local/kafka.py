@@ -101,7 +101,7 @@ class LocalKafka:
             self._child = None
 
     def kill(self) -> None:
-        """As if the machine lost it: no last words. `start` brings it back with what it had written."""
+        """Kills it without a shutdown, as a crash would. `start` brings it back with what it had written."""
         if self._child is not None:
             stop_all([self._child], 0)
             self._child = None
@@ -162,7 +162,7 @@ def fetch(cache: Path = CACHE) -> Path:
         )
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="fetching-") as scratch:
-        # Renamed when complete, so that a fetch that is cut off, or made twice at once, leaves nothing half there.
+        # Renamed when complete, so that an interrupted fetch, or two at once, leave no partial file.
         part = Path(scratch) / "jars"
         command = [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime"]
         done = subprocess.run(
@@ -211,4 +211,4 @@ def _free_port() -> int:
 
 def _last_line(text: str, marker: str = "") -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip() and marker in line]
-    return lines[0] if marker and lines else (lines[-1] if lines else "it said nothing")
+    return lines[0] if marker and lines else (lines[-1] if lines else "no output")

@@ -24,13 +24,13 @@ from harden.trainer.experiment import Experiment
 from harden.trainer.game.checkpoint import Checkpoints
 
 WATCH_EVERY_S = 0.2
-# Of the trainer; until it has left this, nothing is played.
+# The trainer's first phase, in which no bout is played.
 FIRST_PHASE = "start"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be played, where, and what the report should say of how it came about."""
+    """The experiment to play, its directory, and how the report says it was started."""
 
     experiment: Experiment
     run: LocalRun
@@ -109,7 +109,7 @@ def play(plan: Plan, display: Display, start_ring: StartRing, interrupts: Interr
 
 
 def _left_behind(run: LocalRun) -> Recorded:
-    """What a ring that broke has recorded; nothing where it did not come as far as a log."""
+    """The records of a ring that failed; empty where it failed before it had a log."""
     try:
         return read_kept(run)
     except SetupError:

@@ -1,4 +1,4 @@
-"""Ports on this machine that nobody uses."""
+"""Free ports on this machine."""
 
 import socket
 

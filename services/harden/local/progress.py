@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: two live lines on a terminal, a plain line now and then elsewhere."""
+"""Shows the progress of a run: two live lines on a terminal, a plain line every few seconds elsewhere."""
 
 import json
 import sys
@@ -50,7 +50,7 @@ def display_for(stream: TextIO | None = None) -> Display:
 
 
 def read(run_dir: Path) -> Progress | None:
-    """What the trainer wrote last; None where it has not yet."""
+    """The newest progress that the trainer wrote; None before the first."""
     try:
         return Progress(**json.loads((run_dir / "progress.json").read_text()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -78,13 +78,13 @@ def _share(fraction_done: float | None) -> str:
 
 
 class TimeLeft:
-    """Tells it from the pace since progress was first seen: what came before, starting, does not come again."""
+    """Estimates the time left from the pace since the first progress, so that startup does not count."""
 
     def __init__(self) -> None:
         self._first: tuple[float, float] | None = None
 
-    def words(self, fraction_done: float | None, now: float) -> str:
-        """Empty while there is too little to tell from, and where the game has no end."""
+    def text(self, fraction_done: float | None, now: float) -> str:
+        """Empty while there is too little progress for an estimate, and where the game has no end."""
         if fraction_done is None:
             return ""
         if self._first is None:
@@ -119,7 +119,7 @@ class PlainDisplay:
 
     def show(self, progress: Progress) -> None:
         now, what, line = self._clock(), (progress.phase, progress.round), describe(progress)
-        left = self._time_left.words(progress.fraction_done, now)
+        left = self._time_left.text(progress.fraction_done, now)
         is_due = what != self._last or (now - self._last_at >= PLAIN_EVERY_S and line != self._last_line)
         if is_due:
             self._last, self._last_at, self._last_line = what, now, line
@@ -127,7 +127,7 @@ class PlainDisplay:
 
 
 class LiveDisplay:
-    """Two lines that stay at the bottom of the terminal, under everything that is said."""
+    """Two lines that stay at the bottom of the terminal, below all other output."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -155,7 +155,7 @@ class LiveDisplay:
             return Group(Text(f"starting ... {elapsed:.0f} s", style="dim"))
         done = self._progress.fraction_done
         bar = Table.grid(padding=(0, 1))
-        left = self._time_left.words(done, self._clock())
+        left = self._time_left.text(done, self._clock())
         bar.add_row(
             ProgressBar(total=None if done is None else 1.0, completed=done or 0.0, width=40),
             Text(f"{_share(done)}  {elapsed:.0f} s{f', {left}' if left else ''}"),

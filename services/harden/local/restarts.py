@@ -1,4 +1,4 @@
-"""When a process that died is started again. Pure."""
+"""Decides whether a process that died is restarted. Pure."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ WINDOW_S = 60.0
 def decide(status: int, earlier_deaths: Sequence[float], now: float) -> tuple[bool, str]:
     """Whether to start it again, and why not: (may, reason). `earlier_deaths` are the times of this process's former ends."""
     if status == EXIT_SETUP:
-        return False, "it says that something has to be put right first"
+        return False, "it reports an error in the setup that has to be fixed first"
     if status == EXIT_FENCED:
         return False, "another process has taken its place"
     recent = [died_at for died_at in earlier_deaths if now - died_at < WINDOW_S]
@@ -22,5 +22,5 @@ def decide(status: int, earlier_deaths: Sequence[float], now: float) -> tuple[bo
 
 
 def describe(status: int) -> str:
-    """An exit status in words."""
+    """An exit status as text."""
     return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"

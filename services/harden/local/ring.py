@@ -1,4 +1,4 @@
-"""The ring on this machine as processes: Kafka, Triton and the services, from nothing to playing and back to nothing."""
+"""Starts and stops the ring on this machine as processes: Kafka, Triton and the services."""
 
 import json
 import os

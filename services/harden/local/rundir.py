@@ -1,4 +1,4 @@
-"""What lies where in the directory of a local run, and who is using it."""
+"""The layout of a local run's directory, and its lock."""
 
 import fcntl
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 from harden.domain.errors import SetupError
 
-# One of these says that a directory is a run of ours, which the next one may replace.
+# A directory with one of these files is a run, which the next run may replace.
 MARKS = ("supervisor.json", "experiment.yaml", "progress.json", ".lock")
 
 
@@ -43,7 +43,7 @@ class LocalRun:
 
     @property
     def kept_log(self) -> Path:
-        """What was on the bus of a run in one process, which ended with it; see harden.codec.kept."""
+        """The messages of a run in one process, whose bus ended with it; see harden.codec.kept."""
         return self.root / "events.binpb"
 
     @property
@@ -99,9 +99,9 @@ class LocalRun:
 
     @contextmanager
     def claimed(self, *, resume: bool = False) -> Iterator[None]:
-        """Nobody else's until the end; emptied for a new run, left as it is for one that goes on.
+        """Locks the directory until the end; empties it for a new run, keeps it for a run that resumes.
 
-        SetupError where it is somebody's already, or where there is nothing to go on with.
+        SetupError where another run holds the lock, or where there is no checkpoint to resume from.
         """
         self._refuse_foreign()
         try:
@@ -121,7 +121,7 @@ class LocalRun:
             yield
 
     def forget_how_it_ended(self) -> None:
-        """A run that goes on has not ended: what was said of its end would be believed if this one dies."""
+        """Removes the records of how the run ended: a resumed run that dies must not be taken for one that finished."""
         for name in ("run.json", "progress.json", "supervisor.json"):
             (self.root / name).unlink(missing_ok=True)
 

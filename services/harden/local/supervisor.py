@@ -56,7 +56,7 @@ class Supervisor:
             if not may:
                 raise RingBroken(
                     f"{name} {restarts.describe(status)} and is not started again, because {reason}; "
-                    f"its last words: {child.last_words()} (log: {child.command.log})"
+                    f"its last output: {child.last_line()} (log: {child.command.log})"
                 )
             deaths.append(now)
             child.signal(9)  # what it may have left behind
@@ -70,7 +70,7 @@ class Supervisor:
         return self._children[name].poll()
 
     def stop(self, grace_s: float) -> None:
-        """All of them at once. Nothing of them is left when this returns."""
+        """Stops all of them at once, and returns when all have ended."""
         killed = stop_all(list(self._children.values()), grace_s)
         if killed:
             self._say(f"killed, because they did not stop within {grace_s:.0f} s: {', '.join(killed)}")

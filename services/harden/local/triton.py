@@ -171,7 +171,7 @@ class LocalTriton:
 
 
 def _why(log: Path) -> str:
-    """The server's own reason, without the stack it adds. The last word counts: earlier starts wrote to this log too."""
+    """The server's own reason, without the stack trace. The last match counts: earlier starts wrote to this log too."""
     pattern = r"failed to load '(\w+)' version \d+: (?:Internal: )?(?:TritonModelException: )?(.*?)(?:\\n|\"$|$)"
     said = re.findall(pattern, log.read_text(errors="replace"), re.M)
     if said:

@@ -1,4 +1,4 @@
-"""What came back of the bouts the trainer sent, until the task that wants them takes them."""
+"""Holds judged bouts until the task that scheduled them takes them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from threading import Event as StopEvent
@@ -16,7 +16,7 @@ POLL_S = 0.05
 
 
 class Stopped(Exception):
-    """The process was asked to stop while it waited. Nothing is lost: the checkpoint lies before the task."""
+    """The process was asked to stop while it waited. The checkpoint before the task is kept, so no work is lost."""
 
 
 class Inbox:
@@ -34,9 +34,9 @@ class Inbox:
         self._awaited.update(bout_ids)
 
     def take(self, bout_ids: Sequence[str], timeout_s: float, watch: Callable[[int], None]) -> list[JudgedBout]:
-        """The bouts in the order asked for, without those that died or stayed away for `timeout_s` after the last sign of life.
+        """The bouts in the order asked for, without dead-lettered ones and those that expired: no arrival for `timeout_s`.
 
-        `watch` is told how many are still missing whenever that changes.
+        `watch` is called with the number still missing when that changes.
         """
         missing = set(bout_ids) - self._arrived.keys()
         missing = {b for b in missing if self._is_wanted(b)}
@@ -67,12 +67,12 @@ class Inbox:
             if refused is not None:
                 raise SetupError(
                     f"{refused.replica} refuses version {policy.version} of slot {policy.slot} ({refused.reason}: "
-                    f"{refused.detail}); put that right and start again, the run goes on where it was"
+                    f"{refused.detail}); fix the cause and start again; the run resumes from its checkpoint"
                 )
             if self._now() > deadline:
                 raise SetupError(
                     f"no replica serves version {policy.version} of slot {policy.slot} after {timeout_s:.0f} s; "
-                    "see whether Triton runs, has the slot among HARDEN_TRITON__SLOTS, follows the policies topic and trusts "
+                    "check that Triton runs, has the slot among HARDEN_TRITON__SLOTS, follows the policies topic and trusts "
                     "the signing key"
                 )
             self._poll()
@@ -89,8 +89,8 @@ class Inbox:
                 case DeadBout(bout_id):
                     self._ledger.end(bout_id, End.DEAD_LETTERED)
                     self._awaited.discard(bout_id)
-                case word:
-                    self._publisher.heard(word)
+                case status:
+                    self._publisher.note_status(status)
         if arrivals:
             # So that the next poll brings many; see WorkerSettings.gather_s.
             self._stop.wait(GATHER_S)

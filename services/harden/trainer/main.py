@@ -7,7 +7,7 @@ writes     harden.bouts.v1      BoutScheduled      key bout_id
            harden.rounds.v1     RoundFinished, SideRunFinished, CrossPlayFinished, RunFinished    key run_id
 keeps      checkpoints in its run directory: weights, optimisers, RNG, finished tasks, ledger and offsets as one
 slowed by  the bouts it waits for; it schedules only what it is about to learn from
-survives   being killed at any moment (goes on from the checkpoint, trains no bout twice), lost and repeated messages;
+survives   being killed at any time (goes on from the checkpoint, trains no bout twice), lost and repeated messages;
            a second trainer of the same run fences off the first
 """
 
@@ -72,15 +72,15 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     run_dir = RunDir(settings.run_dir)
     run_id = run_id_of(experiment)
 
-    def tell(record: Record) -> None:  # the ring begins where the game's checkpoint says, and the game has records
-        ring.tell(record)
+    def publish(record: Record) -> None:  # the ring begins where the game's checkpoint says, and the game has records
+        ring.publish(record)
 
     game = Game(
         run_id=run_id,
         experiment=experiment.model_dump(mode="json"),
         players={role: _player(role, experiment, seeds, world) for role in Role},
         pool=ReplayPool(),
-        records=Records(run_dir, run_id, tell),
+        records=Records(run_dir, run_id, publish),
         remembered=Path(settings.run_dir) / "remembered",
     )
     checkpoints = Checkpoints(settings.run_dir)
@@ -113,7 +113,7 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
             guarded_suite=world.guarded_suite,
             algorithms={name: choice.algorithm for name, (_, choice) in _choices(experiment).items()},
             run_id=run_id,
-            tell=tell,
+            publish=publish,
         ),
     )
     schedule = plugins.load(plugins.SCHEDULES, experiment.schedule.name)(experiment.lengths)
@@ -121,7 +121,7 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
 
 
 def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[str, Algorithm]:
-    """What each player learns by, and what a side run does where one is played."""
+    """The algorithm of each player, and of the side run where one is played."""
     sampling = experiment.sampling
     made: dict[str, Algorithm] = {}
     for name, (role, choice) in _choices(experiment).items():
@@ -139,7 +139,7 @@ def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[
 
 
 def _choices(experiment: Experiment) -> dict[str, tuple[Role, AlgorithmChoice]]:
-    """By role, and the side run's where one is played."""
+    """By role, and for the side run where one is played."""
     chosen: dict[str, tuple[Role, AlgorithmChoice]] = {role.value: (role, experiment.part(role)) for role in Role}
     if experiment.side_run:
         chosen[SIDE_RUN] = (Role.DEFENDER, experiment.side_run)

@@ -1,4 +1,4 @@
-"""From a learner's weights to a policy that is served: blobs, then manifest, then event; and the account of the swaps."""
+"""Publishes a learner's weights as a policy (blobs, then manifest, then event), and keeps the account of swaps."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,12 +31,12 @@ class Published:
     policy: PolicyRef
     manifest: BlobRef
     lineage: Lineage
-    learner_step: int  # updates the weights have seen; what version lag is measured in
+    learner_step: int  # updates of the weights; the unit of version lag
 
 
 @dataclass
 class Swaps:
-    """What happened to policies since the account was opened, and how long requests took meanwhile."""
+    """Swaps of policies since the account was opened, and the latency of requests in that time."""
 
     published_at: dict[tuple[str, int], float] = field(default_factory=dict)  # (digest, version) -> Unix seconds
     windows: list[tuple[float, float]] = field(default_factory=list)  # publication to service, Unix seconds
@@ -61,7 +61,7 @@ class Swaps:
 
 
 def _quantile(ordered: Sequence[float], q: float) -> float | None:
-    """Nearest rank; None of nothing."""
+    """Nearest rank; None of an empty sequence."""
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else None
 
 
@@ -100,7 +100,7 @@ class Publisher:
         return self._noted(self._log.publish(slot, manifest, reason), learner_step)
 
     def publish_again(self, old: Published, reason: str) -> Published:
-        """Makes an older policy its slot's again, under a new version."""
+        """Publishes an older policy again for its slot, under a new version."""
         policy = old.policy
         return self._noted(
             self._log.publish_again(policy.slot, policy.digest, old.manifest, old.lineage, reason), old.learner_step
@@ -110,27 +110,27 @@ class Publisher:
         self.swaps.published_at[fact.policy.digest, fact.policy.version] = fact.published_at
         return Published(fact.policy, fact.manifest, fact.lineage, learner_step)
 
-    def heard(self, word: PolicyServed | PolicyRefused) -> None:
-        """Takes note of what a replica says."""
-        key = (word.policy.digest, word.policy.version)
+    def note_status(self, status: PolicyServed | PolicyRefused) -> None:
+        """Records the status that a replica published: it serves a policy, or refuses it."""
+        key = (status.policy.digest, status.policy.version)
         begin = self.swaps.published_at.get(key)
-        if isinstance(word, PolicyServed):
-            # A swap ends with the first lease; its renewals end nothing.
-            is_first = self._leases.heard(word)
-            if is_first and begin is not None and word.served_at >= begin:
-                self.swaps.windows.append((begin, word.served_at))
+        if isinstance(status, PolicyServed):
+            # A swap ends with the first lease; renewals do not count.
+            is_first = self._leases.record(status)
+            if is_first and begin is not None and status.served_at >= begin:
+                self.swaps.windows.append((begin, status.served_at))
         elif begin is not None:
-            self._refused[key] = word
+            self._refused[key] = status
             self.swaps.refused += 1
 
     def is_served(self, policy: PolicyRef) -> bool:
-        """Whether as many replicas as the settings ask for, and all of the slot that are alive, answer with `policy`."""
+        """Whether at least `num_replicas` replicas of the slot are alive and all of them serve `policy`."""
         return self._leases.is_served(policy, self._num_replicas)
 
     def refusal_of(self, policy: PolicyRef) -> PolicyRefused | None:
         return self._refused.get((policy.digest, policy.version))
 
     def open_account(self) -> None:
-        """Begins a new sum of swaps; publications still under way are carried over."""
+        """Begins a new account of swaps; publications not yet served are carried over."""
         begun = {begin for begin, _ in self.swaps.windows}
         self.swaps = Swaps(published_at={key: at for key, at in self.swaps.published_at.items() if at not in begun})

@@ -1,4 +1,4 @@
-"""The trainer's end of the log: bouts and records out; verdicts, dead letters and what replicas say of policies in."""
+"""The trainer's connection to the log: it writes bouts and records, and reads verdicts, dead letters and replica statuses."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from harden.topics import ATTACKS, BOUTS, RESPONSES, ROUNDS, SERVED, STEPS, VERD
 from harden.trainer.game.records import Record
 
 SERVICE = "trainer"
-# Where a bout can die on its way.
+# Topics on which a bout can be dead-lettered.
 _DEAD = {topic.dead: topic for topic in (BOUTS, ATTACKS, RESPONSES, VERDICTS)}
 MAX_RECORDS = 500
 
@@ -50,7 +50,7 @@ class Ring:
         """All of the bouts or none. Raises FencedError once another trainer has taken over the run."""
         self._producer.send([self._message(BOUTS, bout, bout.bout_id, _policies_of(bout)) for bout in bouts])
 
-    def tell(self, record: Record) -> None:
+    def publish(self, record: Record) -> None:
         """Returns when the log has the record. Raises FencedError as `schedule` does, so that a run has one history."""
         digests = tuple(record.policies.values()) if isinstance(record, RoundFinished) else ()
         meta = EventMeta(record.record_id, self._now(), SERVICE, policy_digests=digests)
@@ -58,7 +58,7 @@ class Ring:
         self._producer.send([codec.to_message(topic, Event(meta, record))])
 
     def poll(self, timeout_s: float) -> list[Arrival]:
-        """What came in. Verdicts stay unused until `used` is called for them; the rest has no effect worth a second reading."""
+        """New arrivals. Verdicts stay unused until `used` is called for them; all others are used at once."""
         arrivals = []
         for message in self._reader.poll(timeout_s, MAX_RECORDS):
             partition = Partition(message.topic, message.partition)
@@ -74,7 +74,7 @@ class Ring:
         self._unused.get(arrival.partition, set()).discard(arrival.offset)
 
     def offsets(self) -> dict[Partition, int]:
-        """Where a restarted trainer must begin to read: nothing unused lies before it."""
+        """Where a restarted trainer must begin to read: every verdict before these offsets was used."""
         return {
             partition: min([next_offset, *self._unused.get(partition, ())])
             for partition, next_offset in self._reader.position().items()
@@ -91,7 +91,7 @@ class Ring:
         try:
             fact = codec.from_message(topic, message).fact
         except PoisonError as poison:
-            self._bury(topic, message, poison)
+            self._dead_letter(topic, message, poison)
             return None
         assert isinstance(fact, JudgedBout | PolicyServed | PolicyRefused)  # the catalogue allows no other on these topics
         return fact
@@ -105,7 +105,7 @@ class Ring:
         assert isinstance(dead, DeadLetter)
         return DeadBout((dead.key or b"").decode(errors="replace"), dead.reason)
 
-    def _bury(self, topic: Topic, message: Incoming, poison: PoisonError) -> None:
+    def _dead_letter(self, topic: Topic, message: Incoming, poison: PoisonError) -> None:
         dead = dead_letter_of(message, poison, service=SERVICE, now=self._now())
         self._producer.send([codec.dead_letter_message(topic, dead)])
 

@@ -30,7 +30,7 @@ class TritonSettings(Section):
     renew_s: float = Field(2.0, gt=0, le=60)
     """Seconds after which each slot says again on `served` what it serves. Left alone: 2."""
     hold_s: float = Field(10.0, gt=0, le=600)
-    """How long such a word holds: a server that is gone stops counting after it. At least twice `renew_s`. Left alone: 10."""
+    """Duration of the lease: a server that is gone stops counting after it. At least twice `renew_s`. Left alone: 10."""
     swap_s: float = Field(60.0, ge=0, le=3600)
     """How long a slot may take to serve a new publication before `harden_policy_is_current` becomes 0. Left alone: a minute."""
     work_dir: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()) / "harden-triton")

@@ -45,15 +45,15 @@ class SlotMetrics:
         self._rows = _Family(metrics.POLICY_BATCH_ROWS)
         self._waiting = _Family(metrics.POLICY_WAITING)
 
-    def served(self, word: PolicyServed, published: PolicyPublished) -> None:
-        self._version.of(self._slot, "served").set(word.policy.version)
+    def served(self, status: PolicyServed, published: PolicyPublished) -> None:
+        self._version.of(self._slot, "served").set(status.policy.version)
         self._swaps.of(self._slot, "served").increment(1)
-        self._swap_seconds.of(self._slot).observe(max(0.0, word.served_at - published.published_at))
-        self._load_seconds.of(self._slot).observe(word.load_ms / 1000)
+        self._swap_seconds.of(self._slot).observe(max(0.0, status.served_at - published.published_at))
+        self._load_seconds.of(self._slot).observe(status.load_ms / 1000)
 
-    def refused(self, word: PolicyRefused, published: PolicyPublished) -> None:
+    def refused(self, status: PolicyRefused, published: PolicyPublished) -> None:
         self._swaps.of(self._slot, "refused").increment(1)
-        self._refused.of(self._slot, word.reason).increment(1)
+        self._refused.of(self._slot, status.reason).increment(1)
 
     def not_restored(self, reason: str) -> None:
         self._refused.of(self._slot, reason).increment(1)

@@ -142,6 +142,6 @@ def _send(sender: Any, outputs: dict[str, Any], *, is_last: bool) -> None:
 
 
 def _end(error: BaseException) -> None:
-    """A follower that has failed would leave an old policy in service without a word."""
+    """A follower that has failed would leave an old policy in service silently."""
     _log.critical("model_ends", error=type(error).__name__, thread=threading.current_thread().name)
     os._exit(EXIT_BUG)

@@ -26,7 +26,7 @@ DELIMITER = "__"
 SERVICE_SECTIONS = frozenset(
     {"attacker", "defender_inference", "gateway", "judge", "trainer", "triton", "console", "cli", "demo"}
 )
-# Under this prefix the environment has nothing, which is what "explicit values only" means.
+# The environment has no name with this prefix: explicit values only.
 _NO_ENVIRONMENT = "\0"
 
 
@@ -46,7 +46,7 @@ class KafkaSettings(Section):
     linger_ms: int = Field(0, ge=0, le=1000)
     """How long a message waits for others to share a batch. 0 sends at once; batches form while one is on its way."""
     session_timeout_s: float = Field(10.0, ge=6, le=300)
-    """A member that the broker has not heard of for so long is dead, and its partitions go to the others."""
+    """A member without a heartbeat for this long is dead, and its partitions go to the others."""
     max_poll_interval_s: float = Field(300.0, gt=0, le=3600)
     """A member that has not polled for so long is expelled. The worker polls all the time, so this means it hangs."""
     replication_factor: int = Field(1, ge=1, le=7)
@@ -100,7 +100,7 @@ class KeySettings(Section):
 
 
 class _Environment(EnvSettingsSource):
-    """The environment, refusing names of ours that mean nothing."""
+    """The environment, refusing unknown names with our prefix."""
 
     def __call__(self) -> dict[str, Any]:
         if self.env_prefix == PREFIX:

@@ -1,4 +1,4 @@
-"""The kinds of failure. Anything that is none of these is a bug: nobody catches it and the process ends."""
+"""The kinds of failure. Any other exception is a bug: it is not caught, and the process ends."""
 
 
 class PoisonError(Exception):
@@ -11,7 +11,7 @@ class PoisonError(Exception):
 
 
 class TransientError(Exception):
-    """This moment is bad; the same call may succeed later. Retried where it failed, with a limit, and counted."""
+    """A failure that may pass: the same call may succeed later. Retried where it failed, with a limit, and counted."""
 
 
 class FencedError(Exception):

@@ -33,7 +33,7 @@ Case = AttackCase | ResponseCase
 class PanelMember(Protocol):
     """A judge: what an entry point of `harden.judges` makes when it is called with the member's settings as keywords.
 
-    It is used from several threads at once. The same case gets the same ballot again wherever that is possible: a bout
+    It is used from several threads at once. It should give the same ballot to the same case: a bout
     that is delivered twice is judged twice.
     """
 
@@ -61,7 +61,7 @@ class PanelMember(Protocol):
         """One ballot for each case, same order, with answers to the questions above and no others.
 
         A question that it has no opinion on is left out; one that cannot be decided is answered UNSCOREABLE. Raises
-        TransientError where the moment is bad: that is an abstention from all cases while the quorum holds without it.
+        TransientError for a failure that may pass: the member abstains from all cases while the quorum holds without it.
         Text in a case is adversarial: never part of an instruction, a format or a log line.
         """
         ...

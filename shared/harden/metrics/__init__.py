@@ -1,4 +1,4 @@
-"""The catalogue of metrics. Dashboards, alerts and documents are checked against it; nothing exports a name it lacks.
+"""The catalogue of metrics. Dashboards, alerts and documents are checked against it; every exported metric is listed here.
 
 Ids, prompts and model output are never labels: every label's values are few and known.
 """
@@ -60,21 +60,21 @@ _TRAINER = ("trainer",)
 _TRITON = ("triton",)
 
 EVENTS_HANDLED = Metric(
-    "harden_events_handled_total", Type.COUNTER, "Messages a service is done with.", ("outcome",)
+    "harden_events_handled_total", Type.COUNTER, "Messages that a service finished.", ("outcome",)
 )  # outcome: ok, poison
-HANDLE_SECONDS = Metric("harden_handle_seconds", Type.HISTOGRAM, "From taking a message up to its child being acknowledged.")
-DEAD_LETTERS = Metric("harden_dead_letters_total", Type.COUNTER, "Messages put to the dead letters.", ("reason",))
-RETRIES = Metric("harden_retries_total", Type.COUNTER, "Further tries of a message because the moment was bad.")
-IN_FLIGHT = Metric("harden_in_flight", Type.GAUGE, "Messages taken up and not done.")
+HANDLE_SECONDS = Metric("harden_handle_seconds", Type.HISTOGRAM, "From taking up a message until its child is acknowledged.")
+DEAD_LETTERS = Metric("harden_dead_letters_total", Type.COUNTER, "Messages written to the dead-letter topics.", ("reason",))
+RETRIES = Metric("harden_retries_total", Type.COUNTER, "Retries of a message after a transient failure.")
+IN_FLIGHT = Metric("harden_in_flight", Type.GAUGE, "Messages taken up and not finished.")
 GROUP_LAG = Metric("harden_group_lag", Type.GAUGE, "Messages of the group's topic that this member has not yet polled.")
 GROUP_AGE_SECONDS = Metric(
-    "harden_group_age_seconds", Type.GAUGE, "Age of the oldest message in flight; 0 where nothing is.", ()
+    "harden_group_age_seconds", Type.GAUGE, "Age of the oldest message in flight; 0 where none is.", ()
 )
 PROCESS_INFO = Metric("harden_process_info", Type.GAUGE, "Always 1; its label says which service this is.", ("service",))
 
-BOUTS_SCHEDULED = Metric("harden_bouts_scheduled_total", Type.COUNTER, "Bouts put on the ring.", ("purpose",), _TRAINER)
+BOUTS_SCHEDULED = Metric("harden_bouts_scheduled_total", Type.COUNTER, "Bouts scheduled.", ("purpose",), _TRAINER)
 BOUTS_TRAINED = Metric("harden_bouts_trained_total", Type.COUNTER, "Bouts that took part in an update.", ("role",), _TRAINER)
-BOUTS_EVALUATED = Metric("harden_bouts_evaluated_total", Type.COUNTER, "Bouts that were measured on.", (), _TRAINER)
+BOUTS_EVALUATED = Metric("harden_bouts_evaluated_total", Type.COUNTER, "Bouts of evaluations and measurements.", (), _TRAINER)
 BOUTS_DROPPED = Metric(
     "harden_bouts_dropped_total", Type.COUNTER, "Bouts that came back and were not used.", ("reason",), _TRAINER
 )
@@ -83,7 +83,7 @@ BOUTS_OUTSTANDING = Metric("harden_bouts_outstanding", Type.GAUGE, "Bouts schedu
 VERSION_LAG = Metric(
     "harden_version_lag",
     Type.HISTOGRAM,
-    "Policy versions between the one that played a bout and the one that learns from it.",
+    "Updates between the policy that answered a bout and the policy being trained.",
     ("role",),
     _TRAINER,
     (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0),
@@ -91,7 +91,7 @@ VERSION_LAG = Metric(
 STEPS = Metric("harden_steps_total", Type.COUNTER, "Updates of a policy.", ("role",), _TRAINER)
 STEP_SECONDS = Metric("harden_step_seconds", Type.HISTOGRAM, "From a complete batch to updated weights.", ("role",), _TRAINER)
 ROUND = Metric("harden_round", Type.GAUGE, "The round being played; 0 is the state before any hardening.", (), _TRAINER)
-ROLLBACKS = Metric("harden_rollbacks_total", Type.COUNTER, "Rounds undone by the quality monitor.", ("reason",), _TRAINER)
+ROLLBACKS = Metric("harden_rollbacks_total", Type.COUNTER, "Rounds rolled back by the quality monitor.", ("reason",), _TRAINER)
 ATTACK_SUCCESS_RATE = Metric(
     "harden_attack_success_rate", Type.GAUGE, "Share of attacks of the last batch that succeeded.", (), _TRAINER
 )
@@ -122,7 +122,7 @@ POLICY_VERSION = Metric(
 POLICY_IS_CURRENT = Metric(
     "harden_policy_is_current",
     Type.GAUGE,
-    "1 while a slot serves what is published for it, or nothing is.",
+    "1 while a slot serves the newest publication, or has none.",
     ("slot",),
     _TRITON,
 )

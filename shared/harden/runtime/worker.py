@@ -197,7 +197,7 @@ class Worker:
         self._send(task, outgoing)
 
     def _result(self, fact: Fact) -> Fact:
-        """What the service makes of `fact`, tried again while the moment is bad; TransientError when that takes too long."""
+        """What the service makes of `fact`, retried on TransientError, which is raised when retries are exhausted."""
         began = time.monotonic()
         num_tries = 1
         while True:

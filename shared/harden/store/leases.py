@@ -1,4 +1,4 @@
-"""Who serves what: the leases that replicas renew on `served`, counted for trainer and command line alike."""
+"""Which replica serves which policy, by the leases on `served`; for the trainer and the command line."""
 
 import time
 from collections.abc import Callable
@@ -18,8 +18,8 @@ class Leases:
         self._allowance_s = allowance_s
         self._newest: dict[str, dict[str, PolicyServed]] = {}  # by slot and replica
 
-    def heard(self, lease: PolicyServed) -> bool:
-        """Takes note of it. False for a renewal: the replica said before that it serves this version."""
+    def record(self, lease: PolicyServed) -> bool:
+        """Records a lease. False for a renewal, where an earlier lease of the replica named the same policy."""
         replicas = self._newest.setdefault(lease.policy.slot, {})
         before = replicas.get(lease.replica)
         replicas[lease.replica] = lease

@@ -35,7 +35,7 @@ CACHE_BYTES = 64 * MIB
 LARGEST_CACHED_BYTES = 4 * MIB
 # S3 takes 5 GB in one request at most; parts of a multipart upload also survive a lost connection one by one.
 LARGEST_SINGLE_PUT_BYTES = 256 * MIB
-# obstore retries 5xx answers and lost connections by itself within this; then the moment is bad and the worker's turn comes.
+# obstore retries 5xx answers and lost connections by itself within this; then TransientError leaves the retry to the worker.
 RETRIES: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=10)}
 
 REMOTE_SCHEMES = ("s3", "gs")
@@ -46,7 +46,7 @@ _memory_lock = threading.Lock()
 class ObjectStore:
     """A BlobStore at `uri`: a directory, `file:///directory`, `s3://bucket/prefix`, `gs://bucket/prefix` or `memory://name`.
 
-    Memory of one name is shared by the whole process; `memory://` alone is nobody else's. `options` are obstore's own
+    Memory of one name is shared by the whole process; `memory://` alone is private. `options` are obstore's own
     (`endpoint`, `region`, `access_key_id`, ...); what they leave out comes from the cloud's usual places, such as
     AWS_ENDPOINT_URL or the role of the pod. Safe to use from many threads.
     """
@@ -122,7 +122,7 @@ class ObjectStore:
         return data
 
     def _ask(self, doing: str, call: Callable[[], T]) -> T:
-        """Foreign failures in our words; what means something to the caller passes through."""
+        """Translates foreign exceptions; those that callers handle pass through."""
         try:
             return call()
         except (AlreadyExistsError, NotFoundError, FileNotFoundError):

@@ -2,7 +2,7 @@
 
 The signed bytes begin with the name of what the signature is for, so one made for a manifest never passes for a publication.
 
-A key's id derives from the public key, so nobody has to name keys and two sides cannot disagree on a name.
+A key's id derives from the public key, so keys need no names on which signer and verifier could disagree.
 """
 
 import hashlib
@@ -110,7 +110,7 @@ def generate_keypair(directory: Path) -> tuple[Path, Path]:
 
 def key_id_of(key: Ed25519PublicKey) -> str:
     raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-    # 64 bits tell keys apart; the signature is what convinces.
+    # 64 bits identify a key; trust rests on the signature.
     return f"ed25519-{hashlib.sha256(raw).hexdigest()[:16]}"
 
 
@@ -138,7 +138,7 @@ def _read_private(path: Path) -> Ed25519PrivateKey:
 
 def _create(path: Path, content: bytes, mode: int) -> None:
     try:
-        # Born with its mode: there is no moment in which others could read it.
+        # Created with its mode, so that others can never read it.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError as error:
         raise SetupError(f"{path} is there already; remove it if policies signed with it may stop being loaded") from error

@@ -229,7 +229,7 @@ def test_a_publication_that_was_overtaken_is_not_played_again(site: Site, models
     old = site.serve(models[1])
 
     def publish() -> PolicyRef:
-        site.publishing.heard.clear()  # that it was served once
+        site.publishing.statuses.clear()  # that it was served once
         site.publishing.announce(old, site.publishing.manifests[old])
         return old
 

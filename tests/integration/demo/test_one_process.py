@@ -19,7 +19,7 @@ def test_a_short_ring_plays_in_one_process(tmp_path: Path) -> None:
         assert len(report["examples"]) > 0
         assert report["monitor_arm"]["steps"] == 1
         matrix = report["matrix"]
-        # The monitor's side game is no round.
+        # The monitor's side run is no round.
         assert matrix["defenders"] == [one["round"] for one in report["rounds"]] == [0, 1]
         assert [len(row) for row in matrix["attack_success"]] == [2] * len(matrix["attackers"])
         assert rings.left_behind(run.directory) == []

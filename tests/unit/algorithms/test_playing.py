@@ -10,7 +10,7 @@ from harden.domain.completion import Sampling
 from harden.domain.errors import SetupError
 from harden.domain.verdict import Label, Refusal
 from harden.trainer.algorithms.groups import Groups
-from harden.trainer.algorithms.grpo import GRPO, LONELY
+from harden.trainer.algorithms.grpo import GRPO, SINGLETON
 from harden.trainer.algorithms.rewards import OFF_GOAL, UNSCOREABLE_RESPONSE
 from harden.trainer.algorithms.rloo import RLOO
 from harden.trainer.core import admission
@@ -111,7 +111,7 @@ def test_a_sample_alone_is_no_group_and_the_most_frequent_reason_says_why() -> N
     judged = a_judged_bout([(on_attack(), [LEAK, UNDECIDED, UNDECIDED])])
     assert made(GRPO).terms([judged], a_context()).dropped == {"bout-1": UNSCOREABLE_RESPONSE}
     judged = a_judged_bout([(on_attack(), [LEAK])])
-    assert made(GRPO).terms([judged], a_context()).dropped == {"bout-1": LONELY}
+    assert made(GRPO).terms([judged], a_context()).dropped == {"bout-1": SINGLETON}
 
 
 def test_attacks_off_goal_teach_the_defender_nothing() -> None:

@@ -21,11 +21,11 @@ def test_a_line_says_phase_step_what_is_in_flight_and_attack_success() -> None:
 
 def test_time_left_is_said_only_when_there_is_something_to_tell_from() -> None:
     left = TimeLeft()
-    assert left.words(0.1, now=100.0) == ""
-    assert left.words(0.11, now=101.0) == ""
-    assert left.words(0.2, now=110.0) == "about 80 s left"
-    assert left.words(0.2, now=140.0) == "about 5 min left"
-    assert left.words(1.0, now=150.0) == ""
+    assert left.text(0.1, now=100.0) == ""
+    assert left.text(0.11, now=101.0) == ""
+    assert left.text(0.2, now=110.0) == "about 80 s left"
+    assert left.text(0.2, now=140.0) == "about 5 min left"
+    assert left.text(1.0, now=150.0) == ""
 
 
 def test_plain_lines_come_with_every_phase_and_now_and_then_between() -> None:

@@ -1,4 +1,4 @@
-"""A replica counts while it renews its word, and is current while it serves what is published."""
+"""A replica counts while it renews its lease, and is current while it serves what is published."""
 
 from pathlib import Path
 
@@ -29,12 +29,12 @@ def a_lease(policy: PolicyRef, replica: str, until: float, served_at: float = 10
 def test_a_replica_that_is_gone_stops_counting_and_nothing_else_does() -> None:
     clock = Clock()
     leases = Leases(clock)
-    leases.heard(a_lease(OLD, "gone", until=110.0))
-    leases.heard(a_lease(NEW, "alive", until=110.0))
+    leases.record(a_lease(OLD, "gone", until=110.0))
+    leases.record(a_lease(NEW, "alive", until=110.0))
     assert not leases.is_served(NEW, 1)
     clock.at = 110.0 + CLOCK_ALLOWANCE_S + 0.1
     assert not leases.live(NEW.slot)
-    leases.heard(a_lease(NEW, "alive", until=125.0))
+    leases.record(a_lease(NEW, "alive", until=125.0))
     assert leases.is_served(NEW, 1)
     assert not leases.is_served(NEW, 2)
     assert [lease.replica for lease in leases.live(NEW.slot)] == ["alive"]
@@ -42,13 +42,13 @@ def test_a_replica_that_is_gone_stops_counting_and_nothing_else_does() -> None:
 
 def test_a_clock_that_is_a_little_behind_does_not_end_a_lease() -> None:
     leases = Leases(Clock(110.0 + CLOCK_ALLOWANCE_S))
-    leases.heard(a_lease(NEW, "alive", until=110.0))
+    leases.record(a_lease(NEW, "alive", until=110.0))
     assert leases.is_served(NEW, 1)
 
 
 def test_a_word_from_before_there_were_leases_does_not_count() -> None:
     leases = Leases(Clock())
-    leases.heard(a_lease(NEW, "yesterday", until=0.0))
+    leases.record(a_lease(NEW, "yesterday", until=0.0))
     assert not leases.is_served(NEW, 1)
 
 
@@ -57,7 +57,7 @@ def test_a_renewal_is_no_second_swap(tmp_path: Path) -> None:
     publisher = Publisher(None, ObjectStore(str(tmp_path)), run_id="run", num_replicas=1, now=clock)  # type: ignore[arg-type]
     publisher.swaps.published_at[NEW.digest, NEW.version] = 99.0
     for until in (110.0, 112.0, 114.0):
-        publisher.heard(a_lease(NEW, "alive", until))
+        publisher.note_status(a_lease(NEW, "alive", until))
     assert publisher.swaps.windows == [(99.0, 100.0)]
     assert publisher.is_served(NEW)
     clock.at = 130.0

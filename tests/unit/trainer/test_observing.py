@@ -22,7 +22,7 @@ def test_the_published_version_follows_a_policy_that_is_published_again(tmp_path
         guarded_suite="ordinary",
         algorithms={},
         run_id="run",
-        tell=lambda record: None,
+        publish=lambda record: None,
     )
     manifest = BlobRef("file:///manifest", "sha256:" + "0" * 64, 1)
     for version in (1, 2, 3):  # the third is the first one's manifest again

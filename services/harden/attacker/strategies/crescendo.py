@@ -57,13 +57,13 @@ def _distance(verdict: Verdict) -> int:
 
 
 def _prompt(seed: Conversation, attack: Attack, answered: Answered | None, max_answer_characters: int) -> Conversation:
-    """What the policy sees: the seed, its last message as its own, and what came of it."""
+    """The policy's prompt: the seed, its last message, the answer to it and the verdict."""
     if answered is None:
         came = "no answer"
     else:
         response, verdict = answered
-        said = ", ".join(f"{a.question} {a.label if a.score is None else a.score}" for a in verdict.answers)
-        came = f"answer: {response.completion.text[:max_answer_characters]}\nverdict: {said or 'none'}"
+        labels = ", ".join(f"{a.question} {a.label if a.score is None else a.score}" for a in verdict.answers)
+        came = f"answer: {response.completion.text[:max_answer_characters]}\nverdict: {labels or 'none'}"
     return Conversation((*seed.messages, _says(Speaker.ASSISTANT, attack.text), _says(Speaker.USER, came)))
 
 

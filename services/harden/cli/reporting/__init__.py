@@ -1,1 +1,1 @@
-"""What a run showed: read from its directory, kept as report.json, and drawn as one page that needs nothing else."""
+"""The report of a run: read from the log, written as report.json and as one self-contained page."""

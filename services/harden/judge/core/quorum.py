@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from harden.domain.verdict import UNSCOREABLE, Answer, Ballot, Verdict
 
-# Opinions that a question needs where the panel says nothing of it.
+# Opinions that a question needs where the panel sets no quorum.
 DEFAULT_QUORUM = 1
 
 

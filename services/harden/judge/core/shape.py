@@ -47,5 +47,5 @@ def _is_answer(answer: Answer) -> bool:
 
 
 def _can_be_written(text: object, max_characters: int) -> bool:
-    """A model's words may be anything: too many of them, or half of a character."""
+    """A model's text may be malformed: too long, or cut within a character."""
     return isinstance(text, str) and len(text) <= max_characters and not any("\ud800" <= c <= "\udfff" for c in text)

@@ -1,4 +1,4 @@
-"""Anchors: supervised examples beside the game that hold ordinary behaviour in place."""
+"""Anchors: supervised examples that preserve behaviour on benign requests during a game."""
 
 import random
 

@@ -57,7 +57,7 @@ class DPOAlgorithmSettings(PlaySettings):
         if self.bouts_per_step and not self.mix:
             raise ValueError("a step with bouts needs a mix; give `mix`, or set `bouts_per_step` to 0")
         if not self.bouts_per_step and self.pairs is None:
-            raise ValueError("there is nothing to learn from; give `bouts_per_step` and `mix`, or `pairs`")
+            raise ValueError("there is no training data; give `bouts_per_step` and `mix`, or `pairs`")
         return self
 
 
@@ -110,7 +110,7 @@ class DPO(GroupPlay):
 
 
 def best_against_worst(group: SampleGroup, name: str) -> SampleGroup | None:
-    """The first of the best and the first of the worst, as a pair; None where the group prefers nothing."""
+    """The first of the best and the first of the worst, as a pair; None where all rewards are equal."""
     best = max(group.samples, key=lambda sample: sample.reward)
     worst = min(group.samples, key=lambda sample: sample.reward)
     if best.reward == worst.reward:
@@ -131,9 +131,9 @@ def read_pairs(path: Path) -> list[Pair]:
         try:
             pairs.append(Pair.model_validate(json.loads(line)))
         except (json.JSONDecodeError, ValidationError) as error:
-            said = str(error) if isinstance(error, json.JSONDecodeError) else error.errors()[0]["msg"]
+            problem = str(error) if isinstance(error, json.JSONDecodeError) else error.errors()[0]["msg"]
             raise SetupError(
-                f'{path}, line {number}: {said}; a line is {{"prompt": ..., "chosen": ..., "rejected": ...}}'
+                f'{path}, line {number}: {problem}; a line is {{"prompt": ..., "chosen": ..., "rejected": ...}}'
             ) from error
     if not pairs:
         raise SetupError(f"the pairs file {path} has no pair")

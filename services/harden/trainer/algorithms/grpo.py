@@ -36,7 +36,7 @@ from harden.trainer.core.admission import AdmissionRules
 from harden.trainer.objectives.grpo import GRPOSettings
 from harden.trainer.objectives.ports import Objective, Sample, SampleGroup, Term, samples_of
 
-LONELY = "lonely"  # nothing left in its group to compare with
+SINGLETON = "singleton"  # the only sample of its group: no baseline to compare with
 REWARD = "task"
 
 
@@ -85,7 +85,7 @@ class PlaySettings(Section):
 
 @dataclass(frozen=True, slots=True)
 class Rewarded:
-    """Groups that may be learned from, and bouts of which nothing may be."""
+    """Groups to train on, and the bouts that are dropped."""
 
     groups: list[SampleGroup]
     dropped: dict[str, str]  # bout id -> reason
@@ -181,12 +181,12 @@ class GroupPlay(Algorithm, ABC):
                 continue
             left_out: Counter[str] = Counter()
             groups = self._groups(bout, context, left_out)
-            left_out[LONELY] += sum(len(group.samples) for group in groups if len(group.samples) == 1)
+            left_out[SINGLETON] += sum(len(group.samples) for group in groups if len(group.samples) == 1)
             large = [group for group in groups if len(group.samples) >= 2]
             kept += large
             if not large:
                 # The most frequent reason, by name among equals.
-                dropped[bout.bout.bout_id] = min((+left_out), key=lambda reason: (-left_out[reason], reason), default=LONELY)
+                dropped[bout.bout.bout_id] = min((+left_out), key=lambda reason: (-left_out[reason], reason), default=SINGLETON)
         return Rewarded(kept, dropped)
 
     def _groups(self, judged: JudgedBout, context: StepContext, left_out: Counter[str]) -> list[SampleGroup]:

@@ -1,6 +1,6 @@
-"""What an algorithm is: it says which bouts a step wants, and makes weighted terms of samples out of what came back.
+"""The port of an algorithm: it plans the bouts of a step, and makes weighted terms of samples out of judged bouts.
 
-It knows the game (seeds, mixtures, verdicts, rewards) and nothing of models: losses are objectives, passes the learner's.
+It knows the game (seeds, mixtures, verdicts, rewards) and no models: losses are objectives, and the learner runs the passes.
 """
 
 import dataclasses
@@ -64,11 +64,11 @@ class StepTerms:
     """What the learner takes, and what became of every bout: those not named in `dropped` were learned from."""
 
     terms: Sequence[Term]
-    dropped: Mapping[str, str] = field(default_factory=dict)  # bout id -> why nothing of it was learned from
+    dropped: Mapping[str, str] = field(default_factory=dict)  # bout id -> why it was not trained on
     figures: Mapping[str, float] = field(default_factory=dict)  # such as reward_mean; those without a value are left out
 
     def without(self, judged: Sequence[JudgedBout], reason: str) -> "StepTerms":
-        """Nothing was learned after all: every bout that had not been dropped is now, for `reason`."""
+        """The step was skipped: every bout that had not been dropped is dropped now, for `reason`."""
         return dataclasses.replace(self, dropped={b.bout.bout_id: self.dropped.get(b.bout.bout_id, reason) for b in judged})
 
     @property

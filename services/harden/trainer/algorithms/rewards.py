@@ -85,7 +85,7 @@ def _to_benign(seed: Seed, verdict: Verdict, table: DefenderRewards) -> Reward:
     if verdict.refusal is not Refusal.NONE:
         return table.benign_refused, "refused"
     if seed.answer_key is None and verdict.correct is Label.UNSCOREABLE:
-        # Nothing exact is expected, so whatever is no refusal helps.
+        # Without an exact answer to expect, every answer that is not a refusal counts as help.
         return table.benign_helped, "helped"
     if verdict.correct is Label.UNSCOREABLE:
         return None, UNSCOREABLE_RESPONSE

@@ -1,4 +1,4 @@
-"""What may be trained on, whatever it is worth: samples that a known policy drew lately, of bouts meant for training."""
+"""Which samples may be trained on: drawn by a known, recent policy, in a bout scheduled for training. Rewards play no part."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from harden.domain.verdict import JudgedBout
 STALE = "stale"
 UNKNOWN_POLICY = "unknown_policy"
 NOT_FOR_TRAINING = "not_for_training"
-NOT_SAMPLED = "not_sampled"  # no policy wrote it, so nothing of it can be learned
+NOT_SAMPLED = "not_sampled"  # no policy sampled it, so it has no log-probs
 TRUNCATED = "truncated"
 ADMITTED = "admitted"
 
@@ -40,7 +40,7 @@ def is_fresh(completion: Completion, lag_of: LagOf, rules: AdmissionRules) -> tu
 
 
 def admits(completion: Completion | None, lag_of: LagOf, rules: AdmissionRules) -> tuple[bool, str]:
-    """Whether a sample may be trained on, whatever the judge says of it."""
+    """Whether a sample may be trained on, independent of its verdict."""
     if completion is None or not completion.token_ids:
         return False, NOT_SAMPLED
     if rules.drop_truncated and completion.finish_reason is FinishReason.LENGTH:

@@ -1,4 +1,4 @@
-"""The history of a game: the tasks that are finished, by key, and what came of each."""
+"""The history of a game: the finished tasks by key, each with its outcome."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,13 +6,13 @@ from typing import Any
 
 from harden.domain.bout import Role
 
-# Figures that a schedule or a later task may decide by. JSON, so that a checkpoint holds them.
+# Figures that schedules and later tasks may use in decisions. JSON, so that a checkpoint holds them.
 Outcome = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A task that was done, and what came of it."""
+    """A finished task and its outcome."""
 
     key: str
     outcome: Outcome = field(default_factory=dict)
@@ -23,7 +23,7 @@ History = Sequence[Finished]
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What people are told of a task while it runs. `step` of `steps` in a phase; 0 of 0 outside of one."""
+    """The progress that is shown while a task runs. `step` of `steps` in a phase; 0 of 0 outside of one."""
 
     phase: str
     round: int

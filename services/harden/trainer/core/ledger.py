@@ -50,7 +50,7 @@ class Ledger:
                 account.scheduled += 1
 
     def end(self, bout_id: str, how: End, reason: str = "") -> bool:
-        """Closes an open bout; False where it is not open (redelivered, late, another run's) and nothing counts."""
+        """Closes an open bout; False, without effect, where it is not open (redelivered, late, another run's)."""
         round_ = self._open.pop(bout_id, None)
         if round_ is None:
             return False

@@ -1,4 +1,4 @@
-"""Every attack that ever worked, to be played again: a defender forgets what it is no longer asked."""
+"""The replay pool: every successful attack, to be played again so that the defender does not forget it."""
 
 import random
 from collections.abc import Iterable, Mapping

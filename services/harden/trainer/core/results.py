@@ -121,7 +121,7 @@ def harmful_share(judged: Sequence[JudgedBout]) -> float | None:
 
 
 def effective_number(counts: Mapping[str, int]) -> float:
-    """exp(entropy) of the shares: how many equally common families would be as diverse. 0 of nothing."""
+    """exp(entropy) of the shares: how many equally common families would be as diverse. 0 without any."""
     total = sum(counts.values())
     if not total:
         return 0.0

@@ -3,7 +3,7 @@
     <run>/checkpoints/<number>/state.json, <part>...      a complete checkpoint; the highest number holds
     <run>/checkpoints/.incomplete                         being written; never read
 
-A directory is renamed into place when it is complete, so a process killed at any moment leaves the one before.
+A directory is renamed into place when it is complete, so a process that is killed leaves the previous checkpoint.
 """
 
 import json

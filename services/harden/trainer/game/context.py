@@ -22,7 +22,7 @@ from harden.trainer.inbox import Inbox
 from harden.trainer.publisher import Published, Publisher
 from harden.trainer.ring import Ring
 
-# The recipe of the monitor's side run, beside those of the two roles.
+# Name of the monitor's side run, where the name of a role stands for the game's own phases.
 SIDE_RUN = "side_run"
 
 
@@ -55,7 +55,7 @@ class GameContext:
     # Asking the ring
 
     def ask(self, bouts: Sequence[Bout]) -> list[JudgedBout]:
-        """Bouts that nobody learns from, there and back."""
+        """Plays bouts that are not trained on, and returns their verdicts."""
         bout_ids = [bout.bout_id for bout in bouts]
         self.inbox.expect(bout_ids)
         self.ring.schedule(bouts)
@@ -65,7 +65,7 @@ class GameContext:
         return judged
 
     def take(self, bout_ids: Sequence[str]) -> list[JudgedBout]:
-        """What came back of these bouts; those that died or stayed away are missing."""
+        """The judged bouts of these ids; dead-lettered and expired ones are missing."""
         return self.inbox.take(bout_ids, self.experiment.schedule.bout_timeout_s, self.observer.waiting)
 
     def rates(self, batch: BatchKey, suites: Sequence[Suite]) -> dict[str, dict[str, Rate]]:

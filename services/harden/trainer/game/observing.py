@@ -1,4 +1,4 @@
-"""What the trainer tells people: records on the log, progress in the run directory, metrics, one log line a task."""
+"""Publishes what the trainer did: records on the log, progress in the run directory, metrics, one log line per task."""
 
 import math
 from collections import Counter
@@ -16,7 +16,7 @@ from harden.statistics import Rate
 from harden.trainer.algorithms.ports import StepTerms
 from harden.trainer.core.history import About, StepKey
 from harden.trainer.core.results import Measured, harmful_share
-from harden.trainer.game.records import Tell, cross_play_finished, side_run_finished
+from harden.trainer.game.records import PublishRecord, cross_play_finished, side_run_finished
 from harden.trainer.game.rundir import Progress, RunDir
 from harden.trainer.game.state import Game
 from harden.trainer.learner.report import StepReport
@@ -36,11 +36,11 @@ class Observer:
         guarded_suite: str,
         algorithms: Mapping[str, str],  # names, by role and for the side run
         run_id: str,
-        tell: Tell,
+        publish: PublishRecord,
     ) -> None:
         self._algorithms = algorithms
         self._run_id = run_id
-        self._tell = tell
+        self._publish = publish
         self._guarded_suite = guarded_suite
         self._run_dir = run_dir
         self._rounds = rounds
@@ -88,11 +88,11 @@ class Observer:
     def scheduled(self, bouts: Sequence[Bout]) -> None:
         for purpose in Purpose:
             self._scheduled.labels(purpose=purpose.value).inc(sum(bout.purpose is purpose for bout in bouts))
-        # `waiting` speaks up when the first of them has come back, which is too late if none does.
+        # `waiting` is first called when one of them has come back, which is too late if none does.
         self._outstanding.inc(len(bouts))
 
     def answered(self, judged: Sequence[JudgedBout]) -> None:
-        """Bouts that nobody learns from came back."""
+        """Bouts of an evaluation or measurement came back."""
         self._evaluated.inc(len(judged))
 
     def learned(
@@ -126,7 +126,7 @@ class Observer:
         }
         rounded = {k: _rounded(v) for k, v in figures.items()}
         game.records.step(key.round, key.role, key.step, rounded)
-        self._tell(self._step_finished(key, report, learned, len(judged), rounded))
+        self._publish(self._step_finished(key, report, learned, len(judged), rounded))
         if success is not None:
             self._note_success(success)
         for note in report.notes:
@@ -138,7 +138,7 @@ class Observer:
     def _step_finished(
         self, key: StepKey, report: StepReport, learned: StepTerms, num_judged: int, figures: Mapping[str, Any]
     ) -> StepFinished:
-        said = {f"{term}.{name}": value for term, by_name in report.terms.items() for name, value in by_name.items()}
+        figures_of_terms = {f"{term}.{name}": value for term, by_name in report.terms.items() for name, value in by_name.items()}
         side_run = key.recipe if key.recipe != key.role.value else ""
         return StepFinished(
             run_id=self._run_id,
@@ -151,7 +151,7 @@ class Observer:
             side_run=side_run,
             skipped=report.skipped,
             # A figure that is no number is left out: the wire takes none, and a step is not undone for want of one.
-            figures={name: value for name, value in said.items() if math.isfinite(value)},
+            figures={name: value for name, value in figures_of_terms.items() if math.isfinite(value)},
             **{name: value for name, value in figures.items() if value is None or math.isfinite(value)},
         )
 
@@ -177,10 +177,10 @@ class Observer:
         log.info("monitor", round=round_, breaches=[str(b) for b in breaches])
 
     def side_run_ended(self, name: str, record: Mapping[str, Any]) -> None:
-        self._tell(side_run_finished(self._run_id, name, record))
+        self._publish(side_run_finished(self._run_id, name, record))
 
     def cross_play_ended(self, matrix: Mapping[str, Any]) -> None:
-        self._tell(cross_play_finished(self._run_id, matrix))
+        self._publish(cross_play_finished(self._run_id, matrix))
 
     def _note_expired(self, num_expired: int) -> None:
         if self._num_expired is not None:

@@ -1,4 +1,4 @@
-"""The figures of each round, gathered while the game is played and told to the log when the round is over."""
+"""The figures of each round, gathered while the game is played and published when the round is over."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,21 +24,21 @@ from harden.trainer.core.results import MEASURES, Measured
 from harden.trainer.game.rundir import RunDir
 
 Record = StepFinished | RoundFinished | SideRunFinished | CrossPlayFinished | RunFinished
-# Returns when the log has it.
-Tell = Callable[[Record], None]
+# Returns when the log has the record.
+PublishRecord = Callable[[Record], None]
 _ATTACKER_RATES = ("success_before", "success_after", "loose_success_before", "loose_success_after", "strict")
 
 
 class Records:
     """One record a round; plain JSON throughout, so that a checkpoint holds it as it is.
 
-    What is told to the log is what counts; a round's file in the run directory is a reading of it.
+    The published record is authoritative; a round's file in the run directory is a copy.
     """
 
-    def __init__(self, run_dir: RunDir, run_id: str, tell: Tell) -> None:
+    def __init__(self, run_dir: RunDir, run_id: str, publish: PublishRecord) -> None:
         self._run_dir = run_dir
         self._run_id = run_id
-        self._tell = tell
+        self._publish = publish
         self.rounds: dict[str, dict[str, Any]] = {}
 
     def of(self, round_: int) -> dict[str, Any]:
@@ -83,11 +83,11 @@ class Records:
         record = self.of(round_)
         record["bouts"], record["swaps"] = dict(bouts), dict(swaps)
         record.setdefault("monitor", {"breaches": []})
-        self._tell(round_finished(self._run_id, record))
+        self._publish(round_finished(self._run_id, record))
         self._run_dir.round(round_, record)
 
     def run_ended(self, seed: int, failed: str | None, play_seconds: float) -> None:
-        self._tell(RunFinished(self._run_id, seed, failed, play_seconds))
+        self._publish(RunFinished(self._run_id, seed, failed, play_seconds))
 
 
 def round_finished(run_id: str, record: Mapping[str, Any]) -> RoundFinished:

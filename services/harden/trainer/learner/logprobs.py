@@ -24,7 +24,7 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which tokens are wanted and of which distribution: temperature applied, banned tokens impossible."""
+    """Tokens to score and their distribution: temperature applied, banned tokens impossible."""
 
     temperature_U: Tensor
     ban_V: Tensor  # 0, or the lowest number where a token is banned

@@ -18,7 +18,7 @@ PREFIX = "base_model.model."
 
 
 def add(model: Any, settings: LoRASettings) -> None:
-    """Puts an adapter that changes nothing yet on every target; everything else stops being trained."""
+    """Adds an adapter, initially zero, to every target, and freezes all other weights."""
     from peft import LoraConfig, inject_adapter_in_model
 
     config = LoraConfig(
@@ -28,7 +28,7 @@ def add(model: Any, settings: LoRASettings) -> None:
         inject_adapter_in_model(config, model, adapter_name=ADAPTER)
     except ValueError as error:
         raise ValueError(f"lora.targets {list(settings.targets)} match no module that can have an adapter: {error}") from error
-    # An adapter learns in float32 whatever the number format of the frozen weights: its steps are smaller than theirs can be.
+    # Adapters are trained in float32 also on bfloat16 weights: their updates are too small for bfloat16.
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             parameter.data = parameter.data.float()
@@ -41,7 +41,7 @@ def layers_of(model: nn.Module) -> dict[str, Any]:
 
 
 def delta_of(layer: Any) -> Tensor:
-    """What the adapter adds to the weight it stands beside."""
+    """The matrix that the adapter adds to its layer's weight."""
     delta: Tensor = layer.get_delta_weight(ADAPTER)
     return delta
 

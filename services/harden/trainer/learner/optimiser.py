@@ -1,4 +1,4 @@
-"""AdamW over float32 weights, whatever number format the policy computes in, and the numbers that objectives train.
+"""AdamW over float32 weights, for a policy of any number format, and over the parameters of objectives.
 
 A weight that is not float32 itself has a float32 twin, the master. Its gradient is added to the master's as soon as a pass has
 it, so that small gradients of many passes are not lost in bfloat16; after an update the weight is the master, rounded.
@@ -86,7 +86,7 @@ class Optimiser:
 
     @torch.no_grad()
     def restore(self, weights: Mapping[str, Tensor], own: Mapping[str, Tensor], moments: Mapping[str, Tensor]) -> None:
-        """Becomes what was saved. Numbers of objectives get their rate when an objective asks for them."""
+        """Restores a saved state. Parameters of objectives get their learning rate when an objective asks for them."""
         self._adamw.state.clear()
         del self._adamw.param_groups[1:]
         self._own = {}
@@ -99,7 +99,7 @@ class Optimiser:
         for name, parameter in (*self._masters.items(), *self._own.items()):
             keys = [key for key in STATE_KEYS if f"{key}.{name}" in moments]
             if keys:
-                # AdamW keeps its step counters wherever they were made; moments stand beside their parameter.
+                # AdamW wants the step counter and the moments on the device of their parameter.
                 self._adamw.state[parameter] = {key: moments[f"{key}.{name}"].to(parameter.device) for key in keys}
 
 

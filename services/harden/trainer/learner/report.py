@@ -10,7 +10,7 @@ NON_FINITE = "non_finite_gradient"
 @dataclass(frozen=True, slots=True)
 class StepReport:
     """Figures are of the last epoch. `terms`: by the term's key, its `loss` (unweighted), where samples were drawn
-    the `entropy` of their tokens, and what its objective says of itself."""
+    the `entropy` of their tokens, and the figures that its objective reports."""
 
     step: int
     moved: bool  # False where nothing had a gradient or the step was skipped: weights and optimiser stayed as they were

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from harden.trainer.learner.layout import EncodedPrompt, Pass, Row, passes, plain_rows, tree_rows
 from harden.trainer.learner.logprobs import Choice, Predictions, chosen_logprobs
 
-# Decoders known to follow a mask and positions given from outside; the check at the start has the last word.
+# Decoders known to follow a mask and positions given from outside; the check at the start decides.
 TREE_DECODERS = frozenset({"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "olmo2", "smollm3"})
 TREE_MODELS = TREE_DECODERS | {"llava"}
 # Log-probs of two ways to compute them differ by rounding only; a way that is not understood is off by far more.
@@ -65,7 +65,7 @@ class Scorer:
         return decoder(input_ids=batch.input_ids_BL, use_cache=False, **given, **batch.extras).last_hidden_state
 
     def _own_logits(self, batch: Pass) -> Tensor:
-        """The model's own forward, whatever it does between hidden states and logits."""
+        """The model's own forward, including any transformation between hidden states and logits."""
         return self.model(
             input_ids=batch.input_ids_BL, attention_mask=batch.is_token_BL, use_cache=False, **batch.extras
         ).logits

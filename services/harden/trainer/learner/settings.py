@@ -1,4 +1,4 @@
-"""Settings of the learner. Every default is the one that hardened the arena's defender."""
+"""Settings of the learner."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from harden.config import Section
 
 
 class LoRASettings(Section):
-    """Low-rank adapters on a frozen policy (LoRA, arXiv 2106.09685). Where set, nothing but the adapters is trained."""
+    """Low-rank adapters on a frozen policy (LoRA, arXiv 2106.09685). Where set, only the adapters are trained."""
 
     rank: int = Field(default=16, ge=1)
     """Rank of each adapter."""
@@ -19,7 +19,7 @@ class LoRASettings(Section):
 
 
 class LearnerSettings(Section):
-    """How a policy is updated. What it is updated towards is the algorithm's."""
+    """How a policy is updated. The algorithm chooses the objective."""
 
     learning_rate: float = Field(default=2e-4, gt=0)
     """AdamW's learning rate."""

@@ -93,7 +93,7 @@ def _pairs(samples: Sequence[Sample]) -> list[tuple[int, int]]:
     for name, numbers in members.items():
         if len(numbers) != 2 or samples[numbers[0]].reward == samples[numbers[1]].reward:
             rewards = [samples[number].reward for number in numbers]
-            raise ValueError(f"pair {name!r} has rewards {rewards}; a pair is two samples of which one is better")
+            raise ValueError(f"pair {name!r} has rewards {rewards}; a pair is two samples with different rewards")
         rejected, chosen = sorted(numbers, key=lambda number: samples[number].reward)
         pairs.append((chosen, rejected))
     return pairs

@@ -42,7 +42,7 @@ STD_FLOOR = 1e-4
 
 
 class GRPOSettings(Section):
-    """The GRPO loss. Every default is the one that hardened the arena's defender."""
+    """The GRPO loss."""
 
     advantages: Baseline = "standard"
     """How much better a sample did than its group: centred and divided by the standard deviation (GRPO), centred only
@@ -156,7 +156,7 @@ def kl_values(theta_N: Tensor, ref_N: Tensor, estimator: Estimator) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class GRPOConstants(Constants):
-    """float64: they are few, and then nothing of what was given is lost."""
+    """float64, so that no precision is lost; there are few of them."""
 
     advantages_S: Tensor
     shares_S: Tensor

@@ -87,7 +87,7 @@ class Needs:
 
     `reference`: log-probs under the policy training began with. `behaviour`: the engine's log-probs, so no given samples.
     `whole_batch`: the loss of a sample depends on others', so all log-probs of the term are in one view. This costs one more
-    forward pass. Log-probs under the policy at the start of the step are always there and cost nothing.
+    forward pass. Log-probs under the policy at the start of the step are always available at no extra cost.
     """
 
     reference: bool = False
@@ -135,7 +135,7 @@ class Constants:
 
 
 class Figures:
-    """What a loss says of itself, as sums, so that the passes of a step add up to one report however it was split."""
+    """The figures that a loss reports, as sums, so that the passes of a step add up to one report."""
 
     def __init__(self) -> None:
         self._means: dict[str, Tensor] = {}  # [total, count]

@@ -1,4 +1,4 @@
-"""Cross-entropy on given answers: what holds ordinary behaviour in place beside a game (an anchor).
+"""Cross-entropy on given answers: an anchor that preserves behaviour on benign requests during a game.
 
 L = -sum over all tokens of the step of theta, divided by their number.
 """

@@ -2,7 +2,7 @@
 
 start: publish both, evaluate
 round: measure the attacker, defender steps, measure again, attacker steps, evaluate, monitor
-end:   measure what the last attacker can do, the monitor's side run, cross-play
+end:   measure the last attacker, the monitor's side run, cross-play
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from harden.trainer.game.tasks.side_run import EndSideRun, StartSideRun
 
 
 class Alternate:
-    """Schedule. A fixed game: what is next depends on how many tasks are done and not on what came of them."""
+    """Schedule. A fixed game: the next task depends on the number of finished tasks, not on their outcomes."""
 
     def __init__(self, lengths: Lengths) -> None:
         self._tasks = list(_tasks(lengths))

@@ -8,7 +8,7 @@ from harden.trainer.game.tasks.ports import Task
 
 
 class Continuous:
-    """Schedule. The number of rounds, the side run and the cross-play of the experiment mean nothing to it."""
+    """Schedule. It ignores the experiment's number of rounds, side run and cross-play."""
 
     def __init__(self, lengths: Lengths) -> None:
         self._lengths = lengths

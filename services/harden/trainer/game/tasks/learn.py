@@ -40,7 +40,7 @@ class Learn:
         return ATTACKER_STEP_COST if self.role is Role.ATTACKER else 1.0
 
     def play(self, context: GameContext) -> Outcome:
-        """Takes what came back of its bouts, learns, and says of every bout what became of it."""
+        """Takes the judged bouts of the step, trains on them, and records the final state of every bout."""
         schedule([self], context)
         game = context.game
         judged = context.take(game.scheduled.pop(self.key))
