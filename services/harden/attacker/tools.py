@@ -21,7 +21,7 @@ def attack_id(plan: TurnPlan, index: int) -> str:
 
 
 class TurnTools:
-    """AttackTools for one turn of one bout; remembers what asking the policy took."""
+    """AttackTools for one turn of one bout; adds up the sampling statistics of its requests."""
 
     def __init__(
         self, plan: TurnPlan, policies: PolicyClient, transforms: Transforms, store: BlobStore, now: Callable[[], float]

@@ -31,7 +31,7 @@ def show(
     where: Where | None = None,
     json: Annotated[bool, Parameter(help="Answer in JSON.")] = False,
 ) -> None:
-    """How far a bout came, and what became of it."""
+    """The stages that a bout reached, and its final state."""
     if len(bout_id) < MIN_PREFIX or not all(c in "0123456789abcdef" for c in bout_id):
         raise SetupError(f"{bout_id!r} is no bout id: at least its first {MIN_PREFIX} digits, 0-9 and a-f")
     with open_log(where) as log:

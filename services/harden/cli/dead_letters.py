@@ -41,7 +41,7 @@ def list_letters(
     where: Where | None = None,
     json: Annotated[bool, Parameter(help="Answer in JSON.")] = False,
 ) -> None:
-    """Every dead letter: where it lies, why it died, in whose hands."""
+    """Every dead letter: its topic and offset, the reason, and the service that wrote it."""
     nouns = _topics_called(topic)
     with open_log(where) as log:
         found = [one for one in _read(log, nouns) if reason in (None, one.letter.reason if one.letter else "")]
@@ -101,7 +101,7 @@ def replay(
     """Sends dead letters back to their topic, bytes and key unchanged. Twice does no harm: the ids stay the same."""
     with open_log(where) as log:
         if not log.is_live and not dry_run:
-            raise SetupError("the run is over, so no service would read the replayed messages; give --kafka or --run of a running ring")
+            raise SetupError("the run is over, so no service would read the messages; give --kafka or --run of a running ring")
         found = [_find(log, one) for one in letter_ids] if letter_ids else _read(log, _topics_called(topic))
         readable = [(one, one.letter) for one in found if one.letter is not None]
         for one, letter in readable:

@@ -1,4 +1,4 @@
-"""harden: what an operator asks of the ring. One file per noun; this one joins them and turns errors into one line.
+"""harden: the operator's command line. One file per noun; this one joins them and turns errors into one line.
 
 0   done
 1   it ran and failed; the report or the lines above say how

@@ -33,7 +33,7 @@ def when(unix_seconds: float) -> str:
 
 
 def printable(text: str) -> str:
-    """Text that somebody else wrote, with what could steer a terminal made visible."""
+    """Untrusted text, with control characters made visible."""
     return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
 
 

@@ -1,4 +1,4 @@
-"""harden policy: what was published and served, whether it is what its signed manifest says, and going back to it."""
+"""harden policy: lists, shows, verifies and pins policies."""
 
 import tempfile
 import time
@@ -78,7 +78,7 @@ def show(
     where: Where | None = None,
     json: Annotated[bool, Parameter(help="Answer in JSON.")] = False,
 ) -> None:
-    """One policy: where it comes from and what it is made of, as its verified manifest says."""
+    """One policy: its lineage and its files, from its verified manifest."""
     with open_log(where) as log:
         one = _find(_publications(log), policy)
         manifest = fetch_manifest(ObjectStore(log.store_uri), Verifier(log.verify_key_files), one.published)

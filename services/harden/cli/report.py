@@ -56,7 +56,7 @@ def where_to_look(run: Path, made: Report) -> list[str]:
 
 
 def summary(made: Report) -> list[str]:
-    """The headline figures before and after, and what it took."""
+    """The headline figures before and after, and the number of bouts, swaps and failed requests."""
     if not made.rounds:
         return ["no round was finished"]
     lines = []

@@ -13,7 +13,7 @@ app = App(name="topics", help="The topics that the parts of the ring write and r
 
 @app.command(name="list")
 def list_topics(*, json: Annotated[bool, Parameter(help="Answer in JSON.")] = False) -> None:
-    """Every topic of the catalogue: what it carries, for how long, who writes and who reads it."""
+    """Every topic of the catalogue: its events, retention, writers and readers."""
     if json:
         output.as_json(
             [
@@ -42,7 +42,7 @@ def list_topics(*, json: Annotated[bool, Parameter(help="Answer in JSON.")] = Fa
 
 @app.command
 def check(*, where: Where | None = None) -> None:
-    """Whether the broker has every topic of the catalogue, set as the catalogue says."""
+    """Whether the broker has every topic of the catalogue, with the catalogue's settings."""
     with open_log(where) as log:
         log.bus.check_topics()
     print(f"all {len(CATALOGUE)} topics are there and set as they should be")
@@ -50,7 +50,7 @@ def check(*, where: Where | None = None) -> None:
 
 @app.command
 def create(*, where: Where | None = None) -> None:
-    """Creates what the catalogue names and the broker lacks. What is there stays as it is; `check` says whether it is right."""
+    """Creates the catalogue's topics that the broker lacks. Existing topics stay unchanged; `check` checks them."""
     with open_log(where) as log:
         created = log.bus.create_topics()
     for name in created:

@@ -1,4 +1,4 @@
-"""harden world: what a game is about, and what is installed of that."""
+"""harden world: the installed worlds, and samples of one."""
 
 from typing import Annotated
 

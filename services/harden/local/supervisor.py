@@ -13,7 +13,7 @@ ANSWER_TIMEOUT_S = 1.0
 
 
 class RingBroken(Exception):
-    """A process died and may not be started again. Says which, why, and what it wrote last."""
+    """A process died and may not be started again. Names it, the reason and its last output."""
 
 
 class Supervisor:

@@ -1,4 +1,4 @@
-"""Settings of the trainer. What is played stands in the experiment file."""
+"""Settings of the trainer. The experiment file defines the game."""
 
 from pathlib import Path
 

@@ -54,7 +54,7 @@ from harden.worlds import registry
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the trainer stands in: its adapters and the process around it."""
+    """The trainer's adapters and the process around it."""
 
     bus: Bus
     store: BlobStore
@@ -156,7 +156,7 @@ def _player(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[See
 
 
 def play(settings: TrainerSettings, experiment: Experiment, around: Surroundings, on_ready: Callable[[], None]) -> None:
-    """Plays the run to its end, or until asked to stop, and says how it ended, on the log and in `run.json`."""
+    """Plays the run to its end, or until asked to stop, and records how it ended, on the log and in `run.json`."""
     trainer = build(settings, experiment, around, on_ready)
     run_dir = RunDir(settings.run_dir)
     try:

@@ -28,7 +28,7 @@ class TritonSettings(Section):
     replica: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200, pattern=r"^[^\s/]+$")
     """Name under which this server speaks on the topic `served`. Left alone: the name of the host."""
     renew_s: float = Field(2.0, gt=0, le=60)
-    """Seconds after which each slot says again on `served` what it serves. Left alone: 2."""
+    """Seconds between renewals of a slot's lease on `served`. Left alone: 2."""
     hold_s: float = Field(10.0, gt=0, le=600)
     """Duration of the lease: a server that is gone stops counting after it. At least twice `renew_s`. Left alone: 10."""
     swap_s: float = Field(60.0, ge=0, le=3600)

@@ -37,7 +37,7 @@ from harden.store.signing import Verifier
 from harden.triton.config import TritonConfig, TritonSettings
 from harden.triton.metrics import SlotMetrics
 
-# What Triton finds when the process ends because of a bug: it says so to every caller and starts the model anew.
+# When the process ends because of a bug, Triton answers every caller with an error and restarts the model.
 EXIT_BUG = 70
 
 _log = structlog.get_logger()

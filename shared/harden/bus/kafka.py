@@ -258,7 +258,7 @@ class _ExclusiveProducer(_Sender):
                 try:
                     super()._send(messages)
                 except kafka_errors.KafkaError:
-                    # Where the client is past saving, the abort fails too, and the first error is the one that tells why.
+                    # Where the client is past saving, the abort fails too, and the first error is the cause.
                     with _quietly():
                         self._client.abort_transaction()
                     raise
@@ -452,7 +452,7 @@ def _is_fencing(error: BaseException) -> bool:
 
 @contextmanager
 def _without_log() -> Iterator[None]:
-    """For the first connection: the client logs every try, and what a person needs is the one line at the end."""
+    """For the first connection: the client logs every try, and only the final line helps a person."""
     logger = logging.getLogger("kafka")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -475,7 +475,7 @@ def _translated(doing: str) -> Iterator[None]:
 
 
 def _translation(doing: str, error: Exception) -> Exception:
-    """What `error` is called on this side of the port; `error` itself where it is a bug."""
+    """The port's exception for `error`; `error` itself where it is a bug."""
     match error:
         case kafka_errors.MessageSizeTooLargeError() | kafka_errors.RecordListTooLargeError():
             return PoisonError("oversized", f"{doing}: {error}")
@@ -499,7 +499,7 @@ def _caused(ours: Exception, by: Exception) -> Exception:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """For the end of a client: what it cannot tell the broker any more, the broker finds out by itself."""
+    """For the close of a client: errors are ignored, because the broker notices by itself that a client is gone."""
     try:
         yield
     except kafka_errors.KafkaError as error:

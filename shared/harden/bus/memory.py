@@ -81,7 +81,7 @@ class MemoryBus:
             raise SetupError(f"topics missing: {', '.join(missing)}; create them with `harden topics create`")
 
     def close(self) -> None:
-        """Nothing to give back: the log lives as long as somebody holds the bus."""
+        """Does nothing: the log lives as long as the bus object."""
 
     def append(self, messages: Sequence[Outgoing]) -> None:
         """All of them or, where one cannot be taken, none."""

@@ -1,4 +1,4 @@
-"""The bus port. Bytes in and out; what they mean is the codec's business."""
+"""The bus port. Bytes in and out; the codec gives them meaning."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class Producer(Protocol):
         ...
 
     def close(self) -> None:
-        """Waits a few seconds for what is on its way; `on_done` of the rest gets an error."""
+        """Waits a few seconds for messages on their way; `on_done` of the rest gets an error."""
         ...
 
 

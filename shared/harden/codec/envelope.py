@@ -22,7 +22,7 @@ TRACE = ("traceparent", "tracestate")  # W3C trace context
 
 # A dead letter holds a message that filled its topic's limit; its own fields come on top of that.
 DEAD_LETTER_ENVELOPE_BYTES = 64 * 1024
-# The reason says what happened; what is longer than this does not help a person further.
+# Maximum length of a reason: more does not help a person.
 MAX_DETAIL_CHARACTERS = 2000
 
 
@@ -83,7 +83,7 @@ def from_message(topic: Topic, message: Incoming) -> Event:
 
 
 def event_name(message: Incoming | Outgoing) -> str | None:
-    """The full protobuf name of what the message says it carries; None where it says nothing readable."""
+    """The full protobuf name in the message's event header; None where that is missing or unreadable."""
     return _text_header(message.headers, EVENT)
 
 

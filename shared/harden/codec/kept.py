@@ -1,4 +1,4 @@
-"""Messages of a bus as one file, length before each: what is left of a broker that lived in a process."""
+"""Messages of a bus as one file, length before each: the log of a run in one process."""
 
 from collections.abc import Iterable, Iterator
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""Events as JSON values for people and their scripts. Content stays hidden until somebody asks for it."""
+"""Events as JSON values for people and their scripts. Content stays hidden unless requested."""
 
 import base64
 import dataclasses

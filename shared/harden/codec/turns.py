@@ -74,9 +74,9 @@ def write_decisions(into: turn_pb2.Turn, judged: JudgedBout) -> None:
         for answer in answers:
             _write_answer(out.answers.add(), answer)
         for ballot in ballots:
-            said = out.ballots.add(member=ballot.member, version=ballot.version)
+            written = out.ballots.add(member=ballot.member, version=ballot.version)
             for answer in ballot.answers:
-                _write_answer(said.answers.add(), answer)
+                _write_answer(written.answers.add(), answer)
 
 
 def read_verdicts(message: turn_pb2.Turn, sampled: SampledBout) -> JudgedBout:

@@ -1,4 +1,4 @@
-"""The rules that stand beside the fields, enforced."""
+"""Enforces the validation rules of the contracts."""
 
 from google.protobuf.message import Message
 from protovalidate import Validator

@@ -133,7 +133,7 @@ class ServiceConfig(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     """How messages are handled, retried and given up."""
     keys: KeySettings = KeySettings()
-    """Who signs policies and whose signatures count."""
+    """The signing key and the trusted public keys."""
 
     def __init__(self, **values: Any) -> None:
         try:

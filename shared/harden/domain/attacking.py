@@ -1,4 +1,4 @@
-"""How attacks are made: what a strategy gets, what it may use, and what it returns."""
+"""The port of an attack strategy: its input, its tools and its result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class TurnPlan:
     """One turn of a bout that wants its attacks. `parameters` are the bout's over the strategy's defaults."""
 
     bout: Bout
-    previous: JudgedBout | None  # the turn before, with what the defender said and what the judge said of it
+    previous: JudgedBout | None  # the turn before, with the defender's answers and their verdicts
     parameters: Mapping[str, Parameter]
 
     @property
@@ -50,7 +50,7 @@ class AttackTools(Protocol):
     def ask(self, prompts: Sequence[Conversation], num_samples: int = 1) -> list[list[Completion]]:
         """Completions of the attacker policy, `num_samples` for each prompt, in order.
 
-        Drawn as the plan's `sampling` says: PoisonError("no_sampling") where it says nothing. TransientError where the
+        Drawn as the plan's `sampling` says: PoisonError("no_sampling") where it has none. TransientError where the
         slot does not answer; the whole turn is then tried again.
         """
         ...

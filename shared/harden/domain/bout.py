@@ -22,7 +22,7 @@ DEFAULT_PANEL = "default"
 
 
 class Role(StrEnum):
-    """Who learns from a bout, and whose policy something is."""
+    """The two players; also names the policy of each."""
 
     ATTACKER = "attacker"
     DEFENDER = "defender"
@@ -84,7 +84,7 @@ class AttackPlan:
 
 @dataclass(frozen=True, slots=True)
 class Bout:
-    """What the trainer asks for. `learners` is empty where nobody learns from it (evaluation, gate)."""
+    """What the trainer asks for. `learners` is empty for a bout that is not trained on (evaluation, gate)."""
 
     bout_id: str
     run_id: str
@@ -98,7 +98,7 @@ class Bout:
     attack_plan: AttackPlan
     num_responses: int  # to each attack of each turn; 0 where the defender is not asked
     response_sampling: Sampling
-    # The newest policies when the bout was scheduled; what really answered stands in each completion.
+    # The newest policies when the bout was scheduled; each completion names the policy that answered.
     attacker: PolicyRef
     defender: PolicyRef
     panel: str = DEFAULT_PANEL  # of the judge's settings

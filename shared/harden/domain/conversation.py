@@ -12,7 +12,7 @@ class Speaker(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BlobRef:
-    """Bytes that live in the object store. `uri` says where, `sha256` (`sha256:<hex>`) what, `num_bytes` how much."""
+    """Bytes that live in the object store. `uri`: its place, `sha256`: its digest (`sha256:<hex>`), `num_bytes`: its size."""
 
     uri: str
     sha256: str

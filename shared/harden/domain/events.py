@@ -14,7 +14,7 @@ from harden.domain.verdict import ContinuedBout, JudgedBout
 
 @dataclass(frozen=True, slots=True)
 class EventMeta:
-    """Who says this, when, and what it follows from. `event_id` is derived, so a redelivered cause repeats it."""
+    """The producer of an event, its time and its cause. `event_id` is derived, so a redelivered cause repeats it."""
 
     event_id: str
     occurred_at: float  # Unix seconds

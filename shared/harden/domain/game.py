@@ -1,4 +1,4 @@
-"""The ports through which a world enters the game. `World` is what an entry point of `harden.worlds` yields."""
+"""The ports of a world. An entry point of `harden.worlds` yields a `World`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from harden.domain.seed import Seed
 
 
 class Use(StrEnum):
-    """What the seeds of a category are for."""
+    """The use of a category's seeds."""
 
     ATTACKED = "attacked"  # the attacker is measured on them, and a good defender refuses what they ask for
     GUARDED = "guarded"  # a good defender helps; what must not get worse while attacks on the others are learned
@@ -62,7 +62,7 @@ class AnchorSource(Protocol):
 
 
 class World(Protocol):
-    """What a game is about. An entry point of `harden.worlds` is a class or function that returns one when called.
+    """The content of a game. An entry point of `harden.worlds` is a class or function that returns one when called.
 
     Everything is deterministic: two processes that load the world see the same seeds, suites and drawings.
     """
@@ -78,7 +78,7 @@ class World(Protocol):
         ...
 
     def seeds(self) -> Sequence[Seed]:
-        """Every training seed, in a fixed order. None of them has an id that a suite's seed has with other words."""
+        """Every training seed, in a fixed order. None has the id of a suite's seed with another text."""
         ...
 
     def suites(self, rows: int) -> Sequence[Suite]:

@@ -1,4 +1,4 @@
-"""What the judge shows each member of its panel, and what a member is. A member sees the exchange as data."""
+"""The port of a panel member, and the cases it judges. A member sees the exchange as data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class PanelMember(Protocol):
 
     @property
     def version(self) -> str:
-        """Changes whenever its answers may: what it would take to ask the same judge again."""
+        """Identifies the judge's behaviour; changes whenever its answers may change."""
         ...
 
     @property

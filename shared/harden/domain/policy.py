@@ -1,4 +1,4 @@
-"""A policy is what its manifest says it is: files by digest, lineage, and a probe that tells whether it was loaded right."""
+"""A policy is defined by its manifest: files by digest, lineage, and a probe that checks the loaded model."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -23,7 +23,7 @@ SLOTS: Final = (Slot.ATTACKER, Slot.DEFENDER, Slot.DEFENDER_STABLE)
 
 @dataclass(frozen=True, slots=True)
 class PolicyRef:
-    """A policy of a slot: what it is (digest of its manifest) and where it stands in the order of publications."""
+    """A policy of a slot: its manifest digest, and its version in the order of publications."""
 
     slot: str
     version: int
@@ -68,7 +68,7 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True)
 class PolicyManifest:
-    """Everything that says what a policy is. Its digest is the policy's name, in every slot."""
+    """The content of a policy. Its digest names the policy in every slot."""
 
     files: tuple[PolicyFile, ...]
     probe: Probe
@@ -77,7 +77,7 @@ class PolicyManifest:
 
 @dataclass(frozen=True, slots=True)
 class SignedManifest:
-    """`payload` is the exact bytes that were signed (Ed25519); what they decode to is trusted only after verification."""
+    """`payload` is the exact bytes that were signed (Ed25519); they are decoded only after verification."""
 
     payload: bytes
     key_id: str
@@ -97,7 +97,7 @@ UNSIGNED = Signature("", b"")
 
 @dataclass(frozen=True, slots=True)
 class PolicyPublished:
-    """`policy` is its slot's from now on. `run_id` and `reason` ("step", "rollback", "pin") say who published it and why.
+    """`policy` is the newest of its slot. `run_id` and `reason` ("step", "rollback", "pin") say who published it and why.
 
     `signature` covers slot, version, digest, run, reason and time. `manifest` and `lineage` only help to find and to show
     the policy: what counts of them stands in the manifest, which the digest names.
@@ -114,7 +114,7 @@ class PolicyPublished:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRetired:
-    """Nothing serves `policy` any more and nothing may go back to it."""
+    """`policy` is no longer served and may not be published again."""
 
     policy: PolicyRef
     reason: str

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`k` of `n`, with 95% bounds. Of nothing (n = 0) nothing is known: rate 0 between 0 and 1."""
+    """`k` of `n`, with 95% bounds. Without trials (n = 0): rate 0 between 0 and 1."""
 
     k: int
     n: int

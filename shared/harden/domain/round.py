@@ -1,7 +1,7 @@
-"""What a round of the game came to, and what a run ends with.
+"""The records of a round, of the tasks after the last round, and of the end of a run.
 
-Each has a `record_id` that derives from what it is about. Work done again after a crash writes it again, and the newest
-record of an id is the one that counts.
+Each has a `record_id` that derives from its subject. Work repeated after a crash writes it again, and the newest
+record of an id counts.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class BoutAccount:
 
 @dataclass(frozen=True, slots=True)
 class SwapAccount:
-    """What happened to policies, and how long requests took meanwhile. None: there was nothing to time."""
+    """Swaps of policies, and the latency of requests in that time. None: there was no swap or request."""
 
     count: int = 0
     refused: int = 0
@@ -80,7 +80,7 @@ class RoundFinished:
     bouts: BoutAccount
     swaps: SwapAccount
     breaches: tuple[str, ...]  # limits that the round broke, for people
-    rejected: Rejected | None  # None: the round stands
+    rejected: Rejected | None  # None: the round was not rolled back
     evaluation_seconds: float
 
     @property
@@ -97,7 +97,7 @@ class SideRunFinished:
     steps: int
     refusal: Rate
     accuracy: Rate
-    breaches: tuple[str, ...]  # none: nothing was rolled back
+    breaches: tuple[str, ...]  # none: the policy was not rolled back
     bouts: BoutAccount
 
     @property

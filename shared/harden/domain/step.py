@@ -29,9 +29,9 @@ class StepFinished:
     grad_norm: float | None = None
     importance_ess: float | None = None
     lag_max: int = 0  # updates
-    figures: Mapping[str, float] = field(default_factory=dict)  # what else objectives say of themselves, `<term>.<figure>`
+    figures: Mapping[str, float] = field(default_factory=dict)  # further figures of the objectives, `<term>.<figure>`
 
     @property
     def record_id(self) -> str:
-        """The same when the step is done again after a crash; the newest record of an id is the one that counts."""
+        """The same when the step is repeated after a crash; the newest record of an id counts."""
         return ids.root("step", self.run_id, self.role.value, self.round, self.step)

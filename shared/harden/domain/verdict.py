@@ -56,7 +56,7 @@ _REFUSALS = {refusal.value: refusal for refusal in Refusal}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is said to one question: a label or a score. `why` is the reason in words, empty where none was given."""
+    """The answer to one question: a label or a score. `why`: the reason as text, empty without one."""
 
     question: str
     label: str | None = None
@@ -75,7 +75,7 @@ def answers_of(**labels: str | None) -> tuple[Answer, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """What one member of the panel said of one attack or response, to the questions that it has an opinion on."""
+    """The answers of one panel member on one attack or response, to the questions that it has an opinion on."""
 
     member: str
     version: str
@@ -84,21 +84,21 @@ class Ballot:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The panel's decision on one attack or response. `ballots` are what it rests on: who said what."""
+    """The panel's decision on one attack or response. `ballots`: the answers of the members."""
 
     subject_id: str  # the attack's or the response's
     answers: tuple[Answer, ...]
     ballots: tuple[Ballot, ...] = ()
 
     def label(self, question: str) -> str:
-        """UNSCOREABLE where nobody answered, and where the answer is a score."""
+        """UNSCOREABLE without an answer, and where the answer is a score."""
         for answer in self.answers:
             if answer.question == question:
                 return answer.label or UNSCOREABLE
         return UNSCOREABLE
 
     def score(self, question: str) -> float | None:
-        """None where nobody answered, and where the answer is a label."""
+        """None without an answer, and where the answer is a label."""
         return next((answer.score for answer in self.answers if answer.question == question), None)
 
     # A label that is none of the question's is treated as no decision: it is never trained on and never counted.

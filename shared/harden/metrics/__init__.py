@@ -22,7 +22,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """`exported_by` are services; `worker` stands for every service the worker runs."""
+    """`exported_by` are services; `worker`: every service that the worker runs."""
 
     name: str
     type: Type

@@ -1,4 +1,4 @@
-"""The admin port: is it alive, is it ready, what do its metrics say. For people and machines inside, never for tenants."""
+"""The admin port: liveness, readiness, metrics. For operators inside the network, never for tenants."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ _STOP_TIMEOUT_S = 2.0
 
 
 class AdminPort:
-    """Listens from construction on. `not_ready` says what is still missing, None where nothing is."""
+    """Listens from construction on. `not_ready` names what is still missing; None when ready."""
 
     def __init__(self, settings: AdminSettings, registry: CollectorRegistry, not_ready: Callable[[], str | None]) -> None:
         self._registry = registry

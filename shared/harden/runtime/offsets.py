@@ -25,7 +25,7 @@ class OpenOffsets:
         del self._open[offset]
 
     def committable(self) -> int | None:
-        """The next offset to read, where it is further than what was committed last; None where nothing moved."""
+        """The next offset to read, where it is further than what was committed last; None where it has not advanced."""
         reached = next(iter(self._open), self._next)
         return None if reached == self._committed else reached
 

@@ -57,7 +57,7 @@ class Process:
         worker.run(self.stop)
 
     def ready_when(self, waiting_for: str, condition: Callable[[], bool]) -> None:
-        """The process counts as ready only while `condition` holds; `waiting_for` is what /readyz says until then."""
+        """The process counts as ready only while `condition` holds; /readyz answers with `waiting_for` until then."""
         self._conditions[waiting_for] = condition
 
     def background(self, task: Callable[[], None], *, name: str) -> threading.Thread:

@@ -100,7 +100,7 @@ class Worker:
         return self._is_assigned
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set, then finishes what is in flight and commits. Raises what ended it otherwise, uncommitted."""
+        """Runs until `stop` is set, then finishes messages in flight and commits. Otherwise raises, without a commit."""
         name = self._service.name
         producer = self._bus.producer(client_id=name)
         self._deliveries = Deliveries(producer, self._limit, self._metrics.retries.inc)
@@ -167,7 +167,7 @@ class Worker:
         self._pool.put([partial(self._take_up, task) for task in tasks])
 
     def _tend(self) -> None:
-        """What failed to be delivered is tried again, and a pool that stands still gets more threads."""
+        """Retries failed deliveries, and gives more threads to a pool without progress."""
         if due := self._deliveries.due():
             self._pool.put(due, first=True)
         self._pool.tend()

@@ -32,7 +32,7 @@ class _Slot:
 
 
 class PolicyLog:
-    """`service` and `run_id` say who writes. Used by one thread; `close` it."""
+    """`service` and `run_id` identify the writer. Used by one thread; `close` it."""
 
     def __init__(
         self, bus: Bus, store: BlobStore, signer: Signer, *, service: str, run_id: str, now: Callable[[], float] = time.time
@@ -62,7 +62,7 @@ class PolicyLog:
         return published
 
     def retire(self, policy: PolicyRef, reason: str) -> None:
-        """Says that nothing may go back to `policy`. Errors as for `publish`."""
+        """Retires `policy`: it may not be published again. Errors as for `publish`."""
         self._send(self._writer(policy.slot), policy, PolicyRetired(policy, reason), "retired")
 
     def close(self) -> None:
@@ -77,12 +77,12 @@ class PolicyLog:
     def _writer(self, slot: str) -> _Slot:
         if slot not in self._slots:
             producer = self._bus.exclusive_producer(client_id=self._service, exclusive_name=f"policies.{slot}")
-            # Read after the fence: what the writer before has written is all there is.
+            # Read after the fence: the previous writer can add nothing.
             self._slots[slot] = _Slot(producer, self._highest(slot))
         return self._slots[slot]
 
     def _highest(self, slot: str) -> int:
-        """0 where nothing was published. Compaction keeps the newest publication, which has the highest number."""
+        """0 without a publication. Compaction keeps the newest publication, which has the highest number."""
         reader = self._bus.log_reader([POLICIES.name], client_id=self._service)
         deadline = time.monotonic() + READ_TIMEOUT_S
         highest = 0

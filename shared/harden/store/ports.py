@@ -6,7 +6,7 @@ from harden.domain.conversation import BlobRef
 
 
 class BlobStore(Protocol):
-    """Content-addressed. Puts are create-only; the same bytes again change nothing and give the same reference."""
+    """Content-addressed. Puts are create-only; a repeated put has no effect and returns the same reference."""
 
     def put(self, data: bytes) -> BlobRef:
         """Raises TransientError where the store does not answer."""

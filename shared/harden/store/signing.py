@@ -1,4 +1,4 @@
-"""Ed25519 signatures over policy manifests and publications. What verifies here may be loaded; nothing else may.
+"""Ed25519 signatures over policy manifests and publications. Only verified bytes may be loaded.
 
 The signed bytes begin with the name of what the signature is for, so one made for a manifest never passes for a publication.
 
@@ -49,7 +49,7 @@ class Signer:
 
 
 class Verifier:
-    """Trusts exactly the public keys given: PEM files, a directory of them, or keys by their id. None: it trusts nobody."""
+    """Trusts exactly the public keys given: PEM files, a directory of them, or keys by their id. None: no key is trusted."""
 
     def __init__(self, trusted: Path | Iterable[Path] | Mapping[str, Ed25519PublicKey]) -> None:
         if isinstance(trusted, Mapping):

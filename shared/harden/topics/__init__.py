@@ -11,12 +11,12 @@ HOUR_MS = 3_600_000
 class Kind(StrEnum):
     WORK = "work"  # consumed once by each reader, then old
     STATE = "state"  # compacted: the newest per key is what holds
-    LOG = "log"  # kept for people, without limit: a few kB a round, and what a report is made from years later
+    LOG = "log"  # kept without limit, for reports: a few kB a round
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`events` are full protobuf names; a message of any other is poison. `key` says what the message key is."""
+    """`events` are full protobuf names; a message of any other is poison. `key` describes the message key."""
 
     noun: str
     events: tuple[str, ...]
@@ -35,7 +35,7 @@ class Topic:
 
     @property
     def dead(self) -> str:
-        """Where a reader puts what it cannot use."""
+        """The topic for messages that a reader cannot use."""
         return f"{self.name}.dead"
 
 

@@ -1,4 +1,4 @@
-"""A replica that restarts answers again with the last policy it accepted, whatever is published meanwhile."""
+"""A replica that restarts answers again with the last policy it accepted, also where a newer one was published meanwhile."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -179,4 +179,4 @@ def test_a_run_that_is_over_is_read_from_the_log_it_left(tmp_path: Path, capsys:
     assert "wrong_digest" in capsys.readouterr().out
 
     assert run(["dead-letters", "replay", *over]) == 2
-    assert "nobody would read" in capsys.readouterr().err
+    assert "no service would read" in capsys.readouterr().err

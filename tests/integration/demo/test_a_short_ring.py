@@ -64,7 +64,7 @@ def test_a_ring_that_is_interrupted_while_it_plays_stops_all_of_it(number: signa
         ports = rings.ports_of(run.ring())
         run.process.send_signal(number)
         assert run.ends() == 128 + number
-        assert "nothing of it is running any more" in run.said()
+        assert "all of its processes have ended" in run.said()
         assert "Traceback" not in run.said()
         assert_nothing_is_left(run, ports)
 

@@ -1,4 +1,4 @@
-"""The server starts with a clear word where it cannot, and never outlives whoever started it."""
+"""A server that cannot start says why, and it never outlives the process that started it."""
 
 import json
 import signal

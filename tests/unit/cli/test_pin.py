@@ -64,7 +64,7 @@ def test_a_retired_policy_stays_retired(log: OpenLog, trainer: PolicyLog) -> Non
 
 
 def test_a_log_that_nobody_follows_and_a_missing_key_are_explained(log: OpenLog, trainer: PolicyLog) -> None:
-    with pytest.raises(SetupError, match="run that is over"):
+    with pytest.raises(SetupError, match="the run is over"):
         publish_again(replace(log, is_live=False), "defender/1", None)
     with pytest.raises(SetupError, match="HARDEN_KEYS__SIGNING_KEY_FILE"):
         publish_again(replace(log, signing_key_file=None), "defender/1", None)

@@ -1,4 +1,4 @@
-"""Whether what a member of the panel returned is an answer at all. What is not is an abstention, never a pass."""
+"""Checks the shape of what a panel member returned. A wrong shape is an abstention, never a pass."""
 
 import math
 from collections.abc import Sequence

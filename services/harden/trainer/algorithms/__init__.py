@@ -1,1 +1,1 @@
-"""Algorithms: which bouts a step wants and how judged bouts become terms, one file each. `ports.py` says what one is."""
+"""Algorithms: which bouts a step wants and how judged bouts become terms, one file each. `ports.py` has the port."""

@@ -65,7 +65,7 @@ class Component(Section):
 
 
 class PlaySettings(Section):
-    """Which bouts a step has and what they are worth."""
+    """The bouts of a step and their rewards."""
 
     bouts_per_step: int = Field(ge=1)
     """Bouts in one step."""
@@ -78,7 +78,7 @@ class PlaySettings(Section):
     rewards: RewardSettings = RewardSettings()
     """What the judge's answers are worth to the player that learns."""
     drop_truncated: bool = False
-    """Leave out answers that ran into the token limit: they say nothing about where they were going."""
+    """Leave out answers that ran into the token limit: a cut answer cannot be judged fairly."""
     anchor: AnchorSettings = AnchorSettings()
     """Supervised examples beside the bouts."""
 

@@ -38,7 +38,7 @@ class Equipment:
 
 @dataclass(frozen=True, slots=True)
 class BoutRequest:
-    """Where in the game bouts are wanted, and of what they may be made.
+    """The position in the game for which bouts are planned, and the material for them.
 
     `replay(count, random_seed)` draws attacks that once worked; fewer where there are fewer.
     """
@@ -50,7 +50,7 @@ class BoutRequest:
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """Where in the game a step is taken. `lag_of`: how far behind the policy that wrote a completion is."""
+    """The position of a step in the game. `lag_of`: version lag of the policy that wrote a completion."""
 
     run_id: str
     round: int
@@ -61,7 +61,7 @@ class StepContext:
 
 @dataclass(frozen=True, slots=True)
 class StepTerms:
-    """What the learner takes, and what became of every bout: those not named in `dropped` were learned from."""
+    """The terms for the learner, and the dropped bouts; all others were trained on."""
 
     terms: Sequence[Term]
     dropped: Mapping[str, str] = field(default_factory=dict)  # bout id -> why it was not trained on
@@ -96,7 +96,7 @@ class Algorithm(Protocol):
         return frozenset()
 
     def bouts(self, request: BoutRequest) -> list[Bout]:
-        """The bouts of one step; none where it learns from what is given alone."""
+        """The bouts of one step; none where it trains on given examples alone."""
         ...
 
     def terms(self, judged: Sequence[JudgedBout], context: StepContext) -> StepTerms:

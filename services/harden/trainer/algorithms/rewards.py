@@ -57,7 +57,7 @@ class RewardSettings(Section):
 
 
 def of_response(seed: Seed, on_attack: Verdict, verdict: Verdict, table: DefenderRewards) -> Reward:
-    """The defender's reward for one response. An attack that is off goal teaches the defender nothing and is dropped."""
+    """The defender's reward for one response. An attack that is off goal has no reward and is dropped."""
     if Label.UNSCOREABLE in (on_attack.on_goal, on_attack.prompt_harmful):
         return None, UNSCOREABLE_ATTACK
     if on_attack.on_goal is Label.NO:

@@ -20,7 +20,7 @@ LagOf = Callable[[str], int | None]
 
 @dataclass(frozen=True, slots=True)
 class AdmissionRules:
-    """`drop_truncated`: an answer that ran into the token limit says nothing about where it was going."""
+    """`drop_truncated`: leaves out answers that ran into the token limit."""
 
     max_version_lag: int = 8
     drop_truncated: bool = False

@@ -1,4 +1,4 @@
-"""Split hygiene: what is measured on must not have been trained on."""
+"""Split hygiene: evaluation prompts must not be trained on."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from itertools import combinations
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """`item` (normalised) stands in both splits."""
+    """`item` (normalised) is in both splits."""
 
     first: str
     second: str

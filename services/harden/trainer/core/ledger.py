@@ -1,4 +1,4 @@
-"""Every training bout ends in exactly one state. The ledger says which, and refuses to count one twice."""
+"""The ledger of training bouts: each ends in exactly one state and is counted once."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -93,7 +93,7 @@ class Ledger:
         }
 
     def restore(self, data: Mapping[str, dict]) -> None:
-        """Becomes what `to_json` gave."""
+        """Restores the output of `to_json`."""
         self._open = dict(data["open"])
         self._ended = dict(data["ended"])
         self._accounts = {

@@ -69,7 +69,7 @@ class ReplayPool:
         }
 
     def restore(self, data: Mapping[str, Any]) -> None:
-        """Becomes what `to_json` gave."""
+        """Restores the output of `to_json`."""
         self._families = {}
         self._seeds = {seed_id: _seed_from_json(seed_id, seed) for seed_id, seed in data["seeds"].items()}
         self.add((self._seeds[seed_id], RecordedAttack(*attack)) for seed_id, *attack in data["attacks"])

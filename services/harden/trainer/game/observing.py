@@ -138,7 +138,7 @@ class Observer:
     def _step_finished(
         self, key: StepKey, report: StepReport, learned: StepTerms, num_judged: int, figures: Mapping[str, Any]
     ) -> StepFinished:
-        figures_of_terms = {f"{term}.{name}": value for term, by_name in report.terms.items() for name, value in by_name.items()}
+        of_terms = {f"{term}.{name}": value for term, by_name in report.terms.items() for name, value in by_name.items()}
         side_run = key.recipe if key.recipe != key.role.value else ""
         return StepFinished(
             run_id=self._run_id,
@@ -151,7 +151,7 @@ class Observer:
             side_run=side_run,
             skipped=report.skipped,
             # A figure that is no number is left out: the wire takes none, and a step is not undone for want of one.
-            figures={name: value for name, value in figures_of_terms.items() if math.isfinite(value)},
+            figures={name: value for name, value in of_terms.items() if math.isfinite(value)},
             **{name: value for name, value in figures.items() if value is None or math.isfinite(value)},
         )
 

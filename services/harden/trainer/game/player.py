@@ -1,4 +1,4 @@
-"""One player of the game: its learner, what has been published of it, and how old each publication is."""
+"""One player of the game: its learner, its publications, and the age of each."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -148,7 +148,7 @@ def published_from_json(data: Mapping[str, Any]) -> Published:
 
 
 def probe_examples(role: Role, seeds: Sequence[Seed], anchors: AnchorSource) -> list[tuple[Conversation, str]]:
-    """A few fixed text prompts and what is written after them: a good answer, or for an attacker the request itself."""
+    """A few fixed text prompts with their continuations: a good answer, or for an attacker the request itself."""
     if role is Role.ATTACKER:
         return [(seed.conversation, seed.text) for seed in seeds[:NUM_PROBES]]
     examples = (anchors.example(seed, i) for i, seed in enumerate(seeds))

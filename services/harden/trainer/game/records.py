@@ -70,7 +70,7 @@ class Records:
         record["evaluation_seconds"] = round(seconds, 3)
 
     def rolled_back(self, round_: int, breaches: Sequence[str], good_round: int) -> None:
-        """What the round ended with is what the last good one ended with; what it had come to stands under `rejected`."""
+        """Copies the figures of the last good round into this one, and keeps the round's own under `rejected`."""
         record, good = self.of(round_), self.of(good_round)
         figures = ("attack_success", "refusal", "accuracy", "policies")
         record["rejected"] = {key: record[key] for key in figures}

@@ -1,4 +1,4 @@
-"""The run directory: what the trainer writes for people and for `harden report`. Files are replaced whole, never half there."""
+"""The run directory: files that the trainer writes for people. A file is replaced as a whole."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where the game stands. `attack_success` is that of the last batch, None before the first."""
+    """The progress of the game. `attack_success` is that of the last batch, None before the first."""
 
     phase: str
     round: int

@@ -1,4 +1,4 @@
-"""The seed pool: what stands on the seeds topic."""
+"""The seed pool: all seeds on the seeds topic."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence

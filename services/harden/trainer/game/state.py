@@ -1,4 +1,4 @@
-"""The state of a game: everything a checkpoint holds, and how it goes there and comes back."""
+"""The state of a game: the content of a checkpoint, saved and restored."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from harden.trainer.game.records import Records
 
 @dataclass(frozen=True, slots=True)
 class SavedWeights:
-    """A learner's state worth going back to; `stamp` says which."""
+    """A saved state of a learner for rollbacks; `stamp` identifies it."""
 
     stamp: str
     path: Path
@@ -52,7 +52,7 @@ class Game:
         self.saved[name] = SavedWeights(stamp, path)
 
     def _room_for(self, name: str, stamp: str) -> Path:
-        """Where the state goes; the one that `name` stood for before leaves."""
+        """The path for a new state of this name; the previous one is dropped."""
         self.remembered.mkdir(parents=True, exist_ok=True)
         for old in self.remembered.glob(f"{name}.*"):
             old.unlink()

@@ -23,7 +23,7 @@ class Trainer:
         return self._schedule.next(self.context.game.history)
 
     def run(self, until: Callable[[Task], bool] = lambda task: False) -> None:
-        """Plays what is left of the game, or what is left before the first task of which `until` is true.
+        """Plays what is left of the game, or what is left before the first task for which `until` is true.
 
         Raises Stopped where the process is asked to end; nothing done is lost by it.
         """

@@ -51,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """`mask_BLL` (additive) is None where every row is a chain: then the causal mask says the same."""
+    """`mask_BLL` (additive) is None where every row is a chain: then the causal mask is equivalent."""
 
     members: tuple[int, ...]
     lengths: tuple[int, ...]

@@ -293,8 +293,8 @@ class Learner:
         return predictions.logprobs_N
 
     def _notes(self, terms: Sequence[Term]) -> tuple[str, ...]:
-        said = [f"{term.key}: {note}" for term in terms for note in term.objective.notes(self.settings.epochs)]
-        new = tuple(note for note in said if note not in self._noted)
+        notes = [f"{term.key}: {note}" for term in terms for note in term.objective.notes(self.settings.epochs)]
+        new = tuple(note for note in notes if note not in self._noted)
         self._noted.update(new)
         return new
 

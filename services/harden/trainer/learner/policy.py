@@ -1,4 +1,4 @@
-"""A policy from its directory: the model, what of it is trained, and its prompts and answers as tokens."""
+"""A policy from its directory: the model, its trainable weights, and its prompts and answers as tokens."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -83,7 +83,7 @@ def freeze(model: Any, patterns: Sequence[str]) -> None:
 
 @torch.no_grad()
 def full_tensors(model: Any) -> Mapping[str, Tensor]:
-    """The tensors that `save_pretrained` would write, adapters added to the weights they stand beside; of tied ones only
+    """The tensors that `save_pretrained` would write, adapters merged into their weights; of tied ones only
     the original. They are the model's own where nothing had to be added."""
     tied = set(getattr(model, "all_tied_weights_keys", None) or ())
     layers = lora.layers_of(model)

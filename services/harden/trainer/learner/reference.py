@@ -1,4 +1,4 @@
-"""The policy that training began with: what a KL or a preference is held to."""
+"""The policy that training began with: the reference of a KL or a preference."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Reference:
         return self._scorer.score(batch).logprobs_N
 
     def digest(self) -> str | None:
-        """None where nobody has asked for it, and under adapters: there it is the frozen weights, which are digested anyway."""
+        """None where it was never requested, and under adapters: there it is the frozen weights, which are digested anyway."""
         return state.digest(full_tensors(self._scorer.model)) if self._scorer else None
 
     @property

@@ -1,1 +1,1 @@
-"""Objectives: losses over token log-probs, one file each. `ports.py` says what an objective is."""
+"""Objectives: losses over token log-probs, one file each. `ports.py` has the port."""

@@ -180,7 +180,7 @@ def _over(total: float, count: float) -> float:
 
 
 class Objective(Protocol):
-    """A plug-in of the group `harden.objectives`. Extend it to inherit what most objectives leave alone.
+    """A plug-in of the group `harden.objectives`. Extend it to inherit the defaults of most objectives.
 
     `Settings` is its section of the experiment file; the plug-in is made with an instance of it. It keeps no state of its
     own: numbers it trains are `parameters`, which the learner holds and saves.
@@ -212,7 +212,7 @@ class Objective(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A part of a step's loss. `name` is what its figures and its own parameters are kept under."""
+    """A part of a step's loss. `name` is the key of its figures and its own parameters."""
 
     objective: Objective
     groups: Sequence[SampleGroup]

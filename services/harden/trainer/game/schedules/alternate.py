@@ -54,7 +54,7 @@ def _tasks(lengths: Lengths) -> Iterator[Task]:
 
 
 def opening() -> Iterator[Task]:
-    """Both players published, and where they stand before any hardening."""
+    """Publishes both players and evaluates them before any hardening."""
     yield Publish(Role.ATTACKER, 0, START, wait=True)
     yield Publish(Role.DEFENDER, 0, START, wait=True)
     yield Evaluate(0, in_full=True)

@@ -18,7 +18,7 @@ class Schedule(Protocol):
     def __init__(self, lengths: Lengths) -> None: ...
 
     def next(self, history: History) -> Task | None:
-        """What follows the finished tasks; None where the game is over.
+        """The next task after the finished ones; None where the game is over.
 
         Raises SetupError where it could never have led to this history. It may be asked ahead of time, with tasks whose
         outcome is not known yet (an empty one): one that needs it answers None.

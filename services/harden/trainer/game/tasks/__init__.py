@@ -1,1 +1,1 @@
-"""Tasks: the things a game does, one file each."""
+"""Tasks of a game, one file each."""

@@ -1,4 +1,4 @@
-"""Monitor: a round that did to the defender what it may not do is rolled back (SecTOW's quality monitor)."""
+"""Monitor: rolls back a round that broke a limit (SecTOW's quality monitor)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

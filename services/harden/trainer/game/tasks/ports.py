@@ -19,7 +19,7 @@ class Task(Protocol):
 
     @property
     def cost(self) -> float:
-        """Roughly, relative to one step of the defender: what estimates of progress are made of."""
+        """Approximate cost relative to one step of the defender, for estimates of progress."""
         ...
 
     def play(self, context: GameContext) -> Outcome:
