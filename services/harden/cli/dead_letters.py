@@ -37,7 +37,7 @@ class Found:
 def list_letters(
     *,
     topic: Annotated[str | None, Parameter(help="Only of this topic: its noun, such as bouts, or its whole name.")] = None,
-    reason: Annotated[str | None, Parameter(help="Only those that died of this.")] = None,
+    reason: Annotated[str | None, Parameter(help="Only with this reason.")] = None,
     where: Where | None = None,
     json: Annotated[bool, Parameter(help="Answer in JSON.")] = False,
 ) -> None:
@@ -65,7 +65,7 @@ def list_letters(
 def show(
     letter_id: Annotated[str, Parameter(help="As `harden dead-letters list` names it, such as bouts/0/12.")],
     *,
-    reveal: Annotated[bool, Parameter(help="Show the content as well; it is somebody's attack.")] = False,
+    reveal: Annotated[bool, Parameter(help="Show the content as well; it may be an attack.")] = False,
     where: Where | None = None,
     json: Annotated[bool, Parameter(help="Answer in JSON.")] = False,
 ) -> None:
@@ -91,11 +91,11 @@ def show(
 
 @app.command
 def replay(
-    letter_ids: Annotated[list[str] | None, Parameter(help="Which ones; all of them when none is named.")] = None,
+    letter_ids: Annotated[list[str] | None, Parameter(help="Ids of the dead letters; all when none is named.")] = None,
     /,
     *,
     topic: Annotated[str | None, Parameter(help="Only of this topic.")] = None,
-    dry_run: Annotated[bool, Parameter(help="Only say what would be sent.", negative="")] = False,
+    dry_run: Annotated[bool, Parameter(help="Only show what would be sent.", negative="")] = False,
     where: Where | None = None,
 ) -> None:
     """Sends dead letters back to their topic, bytes and key unchanged. Twice does no harm: the ids stay the same."""

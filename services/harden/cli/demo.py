@@ -20,16 +20,16 @@ from harden.trainer.experiment import Experiment
 DEMO = experiments.shipped("demo")
 EXIT_FAILED = 1
 
-Seed = Annotated[int | None, Parameter(help="Random seed of the whole run; left out, the experiment's own.")]
-Rounds = Annotated[int | None, Parameter(help="Rounds to play; left out, as many as the experiment says.")]
+Seed = Annotated[int | None, Parameter(help="Random seed of the whole run. Default: the experiment's.")]
+Rounds = Annotated[int | None, Parameter(help="Rounds to play. Default: the experiment's.")]
 Replicas = Annotated[
     list[str] | None,
     Parameter(help="Several processes of a service, such as judge=2; may be given more than once.", negative=""),
 ]
-RunDir = Annotated[Path | None, Parameter(help="Where everything of the run goes. What an earlier run left there is replaced.")]
+RunDir = Annotated[Path | None, Parameter(help="Directory of the run. An earlier run in it is replaced.")]
 Resume = Annotated[
     bool,
-    Parameter(help="Go on with the run in the directory from its last checkpoint.", negative=""),
+    Parameter(help="Resume the run in the directory from its last checkpoint.", negative=""),
 ]
 InProcess = Annotated[bool, Parameter(help="Everything in this process: no Java, no Triton.", negative="")]
 InstallSeconds = Annotated[float, Parameter(help="How long installing took, for the report.", show=False)]
@@ -47,7 +47,7 @@ def demo(
     """Hardens the arena's model while it is served, on real Kafka and Triton, and writes the report.
 
     Everything it starts is stopped at the end, or with Ctrl-C at any time. The run's directory keeps the log of events,
-    so that `harden bout show`, `harden policy list` and their like go on working.
+    which `harden bout show`, `harden policy list` and other commands read.
     """
     experiment = with_changes(experiments.load(DEMO), seed, rounds)
     return _play(experiment, run_dir or Path("runs/demo"), replicas, in_process, install_seconds)

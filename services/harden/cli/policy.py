@@ -22,7 +22,7 @@ from harden.store.policy_log import PolicyLog
 from harden.store.signing import Signer, Verifier, generate_keypair
 from harden.topics import POLICIES, SERVED, Topic
 
-app = App(name="policy", help="Policies: what was published, what is served, and whether it is what it says.")
+app = App(name="policy", help="Policies: published and served ones, their signatures and files.")
 EXIT_NOT_VERIFIED = 1
 SERVICE = "cli"
 MIN_PREFIX = 6
@@ -100,7 +100,7 @@ def verify(
     *,
     where: Where | None = None,
 ) -> int:
-    """Checks signature, digest and every file against the store. Ends with 1 where one of them does not hold."""
+    """Checks signature, digest and every file against the store. Ends with 1 where a check fails."""
     with open_log(where) as log:
         publications = _publications(log)
         chosen = [_find(publications, name) for name in policies] if policies else publications
@@ -119,17 +119,17 @@ def verify(
 def pin(
     policy: Annotated[str, Parameter(help="Which one, as for show.")],
     *,
-    slot: Annotated[str | None, Parameter(help="The slot that it becomes the policy of. Left out: the one it had.")] = None,
+    slot: Annotated[str | None, Parameter(help="The slot to publish it for. Default: the slot it had.")] = None,
     where: Where | None = None,
 ) -> None:
-    """Publishes an older policy again, as a new version, and takes its slot over: what wrote to the slot before ends."""
+    """Publishes an older policy again, as a new version, and takes its slot over: the slot's previous writer ends."""
     with open_log(where) as log:
         pinned = publish_again(log, policy, slot)
     print(f"{pinned.slot}/{pinned.version} is {pinned.digest}; `harden policy list` shows when it is served")
 
 
 @app.command
-def keys(directory: Annotated[Path, Parameter(help="Where to; it must not hold keys yet.")]) -> None:
+def keys(directory: Annotated[Path, Parameter(help="Directory for the keys; it must not hold keys yet.")]) -> None:
     """Makes the pair of keys that policies are signed and verified with."""
     signing, verifying = generate_keypair(directory)
     print(f"{signing}: for the trainer alone (HARDEN_KEYS__SIGNING_KEY_FILE)")
@@ -144,7 +144,7 @@ def publish_again(log: OpenLog, policy: str, slot: str | None) -> PolicyRef:
         raise SetupError("a publication is signed; set HARDEN_KEYS__SIGNING_KEY_FILE to the trainer's key")
     found = _find(_publications(log), policy)
     if found.state == "retired":
-        raise SetupError(f"{policy} is retired: nothing may go back to it")
+        raise SetupError(f"{policy} is retired and cannot be published again")
     p, store = found.published, ObjectStore(log.store_uri)
     problem = _problem(store, Verifier(log.verify_key_files), p)
     if problem is not None:

@@ -19,13 +19,13 @@ from harden.domain.seed import Seed
 from harden.topics import SEEDS
 from harden.worlds import registry
 
-app = App(name="seeds", help="The plain requests that the game starts from.")
+app = App(name="seeds", help="Seeds: the plain requests that the game starts from.")
 SERVICE = "cli"
 
 
 @app.command
-def submit(world: Annotated[str, Parameter(help="Name of the world whose seeds.")], *, where: Where | None = None) -> None:
-    """Puts every seed of a world onto the seeds topic. Twice does no harm: a seed's id derives from its text."""
+def submit(world: Annotated[str, Parameter(help="Name of the world.")], *, where: Where | None = None) -> None:
+    """Puts every seed of a world onto the seeds topic. Repeating it is harmless: a seed's id derives from its text."""
     source = registry.load(world)
     with open_log(where) as log:
         if not log.is_live:

@@ -8,7 +8,7 @@ from harden.cli import output
 from harden.cli.log_access import Where, open_log
 from harden.topics import CATALOGUE
 
-app = App(name="topics", help="The topics that the parts of the ring write and read.")
+app = App(name="topics", help="The topics of the ring.")
 
 
 @app.command(name="list")

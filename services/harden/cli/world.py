@@ -11,7 +11,7 @@ from harden.domain.errors import SetupError
 from harden.domain.game import World
 from harden.worlds import registry
 
-app = App(name="world", help="Worlds: what a game is about.")
+app = App(name="world", help="Worlds: the content of a game.")
 # Rows that a suite is asked for when some are shown; it has at least one of every case.
 SHOWN_ROWS = 300
 
@@ -36,8 +36,8 @@ def sample(
     *,
     suite: Annotated[str | None, Parameter(help="An evaluation suite. Without it: transformed training seeds.")] = None,
     category: Annotated[str | None, Parameter(help="Only training seeds of this category.")] = None,
-    count: Annotated[int, Parameter(alias="-n", help="How many.")] = 5,
-    seed: Annotated[int, Parameter(help="Which draw.")] = 0,
+    count: Annotated[int, Parameter(alias="-n", help="Number of requests.")] = 5,
+    seed: Annotated[int, Parameter(help="Random seed.")] = 0,
     json: Annotated[bool, Parameter(help="Answer in JSON.")] = False,
 ) -> None:
     """Requests of a world as the game uses them."""

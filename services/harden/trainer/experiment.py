@@ -72,7 +72,7 @@ class Slots(_Part):
     defender: SlotName = Slot.DEFENDER
     """The newest defender, a candidate."""
     stable: SlotName = Slot.DEFENDER_STABLE
-    """What users get: the run publishes its first version and never moves it afterwards."""
+    """The policy for users: the run publishes its first version and does not change it afterwards."""
 
     @model_validator(mode="after")
     def _are_different(self) -> "Slots":
@@ -114,9 +114,9 @@ class Schedule(_Part):
     rounds: int = Field(4, ge=1, le=10_000)
     """Rounds. In each, the defender and then the attacker has its phase of steps."""
     publish_every: int = Field(5, ge=1)
-    """Steps between publications of the learning policy. Up to 8 did no measurable harm with importance sampling."""
+    """Steps between publications of the learning policy. Up to 8 had no measurable effect with importance sampling."""
     in_flight_steps: int = Field(1, ge=0, le=16)
-    """Steps whose bouts may be under way beyond the one being learned from. 0 is synchronous."""
+    """Steps whose bouts may be in flight beyond the step being trained. 0 is synchronous."""
     max_version_lag: int = Field(12, ge=0)
     """Maximum number of updates between the policy that answered and the one being trained; older samples are
     dropped as "stale"."""
@@ -194,7 +194,7 @@ def _under(model: type[BaseModel], key: str, error: ValidationError) -> Validati
 
 
 class RolePart(AlgorithmChoice):
-    """A player: how many steps a phase has, what it learns by, and how its policy is updated."""
+    """A player: how many steps a phase has, its algorithm, and how its policy is updated."""
 
     steps: int = Field(ge=0)
     """Steps of its phase in each round."""
@@ -334,14 +334,14 @@ def dump(experiment: Experiment) -> str:
     return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
 
 
-# What may change while a run goes on: how long it is, and how long it waits.
+# Keys that may change when a run resumes: its length and its timeouts.
 CHANGEABLE = ("schedule.rounds", "schedule.in_flight_steps", "schedule.bout_timeout_s", "schedule.serve_timeout_s")
 
 
 def refuse_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """SetupError naming what differs between the experiment that a run began with and the one that it is to go on with.
+    """SetupError naming what differs between the experiment that a run began with and the experiment it resumes with.
 
-    Both as JSON. More rounds and other timeouts are no difference.
+    Both as JSON. More rounds and other timeouts are allowed.
     """
     old, new = dict(_leaves(before)), dict(_leaves(now))
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key) and key not in CHANGEABLE]

@@ -16,7 +16,7 @@ class TritonSettings(Section):
     """Names of the slots that are served, as a JSON list; each holds one policy at a time, and a game may use as many as it
     wants. Left alone: the attacker's, the defender's and the one that users get."""
     engine: Literal["transformers"] = "transformers"
-    """What computes."""
+    """The engine."""
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
     """Where weights live and computing happens: `cpu`, `cuda` or `cuda:1`."""
     num_threads: int = Field(1, ge=1, le=256)

@@ -48,7 +48,7 @@ class KafkaSettings(Section):
     session_timeout_s: float = Field(10.0, ge=6, le=300)
     """A member without a heartbeat for this long is dead, and its partitions go to the others."""
     max_poll_interval_s: float = Field(300.0, gt=0, le=3600)
-    """A member that has not polled for so long is expelled. The worker polls all the time, so this means it hangs."""
+    """A member that has not polled for this long is expelled. The worker polls all the time, so this means it hangs."""
     replication_factor: int = Field(1, ge=1, le=7)
     """Copies of each topic when topics are created. Use 3 on a cluster that may lose a broker."""
 
@@ -67,9 +67,9 @@ class AdminSettings(Section):
 
 class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least that is logged."""
+    """Lowest level that is logged."""
     format: Literal["auto", "json", "text"] = "auto"
-    """How: auto is text on a terminal and JSON elsewhere."""
+    """Format of the log: auto is text on a terminal and JSON elsewhere."""
 
 
 # Default pause after a poll; the trainer's inbox uses it too.
@@ -78,18 +78,18 @@ GATHER_S = 0.02
 
 class WorkerSettings(Section):
     max_poison_in_a_row: int = Field(20, ge=1, le=100_000)
-    """So many messages in a row that cannot be used stop the service: then the code is wrong, not the data."""
+    """The service stops after this number of poison messages in a row: then the code is wrong, not the data."""
     retry_attempts: int = Field(8, ge=1, le=1000)
     """Attempts for one message while a dependency is unavailable, the first included."""
     retry_timeout_s: float = Field(60.0, gt=0, le=3600)
-    """How long one message is tried. Then the process ends with nothing committed, and the work returns elsewhere."""
+    """How long one message is retried. Then the process ends without committing it, and another replica takes it."""
     commit_interval_s: float = Field(1.0, gt=0, le=60)
-    """How often finished offsets are committed. What is finished and uncommitted when a process dies is done again."""
+    """How often finished offsets are committed. Messages finished but uncommitted when a process dies are handled again."""
     gather_s: float = Field(GATHER_S, ge=0, le=1)
     """Rest after a poll that brought messages, so that the next one brings many: a poll costs the client milliseconds of
     computing whether it brings one message or fifty. It is the latency that one service adds to a trickle."""
     drain_timeout_s: float = Field(30.0, ge=0, le=600)
-    """How long a stopping process waits for what is in flight. What is not done by then is done again elsewhere."""
+    """How long a stopping process waits for messages in flight. Unfinished ones are handled again by another replica."""
 
 
 class KeySettings(Section):
@@ -129,7 +129,7 @@ class ServiceConfig(BaseSettings):
     admin: AdminSettings = AdminSettings()
     """Health, readiness and metrics."""
     log: LogSettings = LogSettings()
-    """What the process says while it runs."""
+    """Logging."""
     worker: WorkerSettings = WorkerSettings()
     """How messages are handled, retried and given up."""
     keys: KeySettings = KeySettings()
