@@ -45,7 +45,7 @@ def build(
 
 
 def installed_strategies() -> list[AttackStrategy]:
-    """Every plug-in of `harden.strategies`, made. SetupError where one does not call itself as its entry point does."""
+    """An instance of every plug-in of `harden.strategies`. SetupError where the name of one is not that of its entry point."""
     made: list[AttackStrategy] = []
     for name in plugins.names(plugins.STRATEGIES):
         strategy: AttackStrategy = plugins.load(plugins.STRATEGIES, name)()

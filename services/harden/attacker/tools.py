@@ -40,7 +40,7 @@ class TurnTools:
                 "no_sampling",
                 f"bout {bout.bout_id}: the strategy {bout.attack_plan.strategy} asks the policy, and the plan has no sampling",
             )
-        # Which time of asking in this turn: a strategy may ask for one thing after another.
+        # Number of the request in this turn: a strategy may make several.
         call = ids.child(ids.child(bout.bout_id, "turn", self._plan.turn), "ask", len(self._asked))
         requests = [
             GenerateRequest(

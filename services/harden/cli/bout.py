@@ -1,4 +1,4 @@
-"""harden bout: one bout and everything that came of it. Attacks and answers are hidden until asked for."""
+"""harden bout: one bout with its attacks, responses and verdicts. Content is hidden without --reveal."""
 
 from collections import Counter
 from typing import Annotated

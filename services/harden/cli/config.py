@@ -1,4 +1,4 @@
-"""Settings of the command line. Every one of them has a flag that goes before it."""
+"""Settings of the command line. A flag overrides each."""
 
 from pathlib import Path
 

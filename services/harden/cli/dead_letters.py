@@ -1,4 +1,4 @@
-"""harden dead-letters: messages that a reader could not use. Their content is hidden until asked for."""
+"""harden dead-letters: messages that a reader could not use. Their content is hidden without --reveal."""
 
 import re
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _ID = re.compile(r"(?P<noun>[a-z]+)/(?P<partition>\d+)/(?P<offset>\d+)")
 
 @dataclass(frozen=True)
 class Found:
-    """`letter_id` is where it lies among the dead: noun/partition/offset. `letter` is None where it cannot be read itself."""
+    """`letter_id` is its place: noun/partition/offset. `letter` is None for an unreadable dead letter."""
 
     letter_id: str
     topic: Topic
@@ -98,7 +98,7 @@ def replay(
     dry_run: Annotated[bool, Parameter(help="Only show what would be sent.", negative="")] = False,
     where: Where | None = None,
 ) -> None:
-    """Sends dead letters back to their topic, bytes and key unchanged. Twice does no harm: the ids stay the same."""
+    """Sends dead letters back to their topic, bytes and key unchanged. Repeating it is harmless: the ids stay the same."""
     with open_log(where) as log:
         if not log.is_live and not dry_run:
             raise SetupError("the run is over, so no service would read the messages; give --kafka or --run of a running ring")

@@ -74,7 +74,7 @@ def run(
 
 
 def with_changes(experiment: Experiment, seed: int | None, rounds: int | None) -> Experiment:
-    """The experiment with another seed and other rounds, checked as if they had stood in the file."""
+    """The experiment with another seed and other rounds, validated as the file is."""
     content = experiment.model_dump(mode="json")
     if seed is not None:
         content["seed"] = seed

@@ -45,7 +45,7 @@ from harden.trainer.main import Surroundings, play
 from harden.worlds import registry
 
 KEPT = (SEEDS, VERDICTS, STEPS, ROUNDS, POLICIES, SERVED)
-# A step that is under way when a stop is asked for is short; longer means that a thread hangs.
+# A step in progress at a stop is short; longer means that a thread hangs.
 STOP_TIMEOUT_S = 30.0
 
 
@@ -84,7 +84,7 @@ class InProcessRing:
         return self._bus
 
     def stop(self) -> None:
-        """The trainer first, so that what it still waits for can come."""
+        """Stops the trainer first, so that bouts it waits for still arrive."""
         self.trainer_stop.set()
         self._stop.set()
         for thread in self._threads:
@@ -134,14 +134,14 @@ def start(plan: Plan, say: Callable[[str], None], interrupts: Interrupts) -> Ite
 
 
 def _worth_keeping(bus: MemoryBus) -> Iterator[Incoming]:
-    """Not the bouts on their way: the verdicts hold them whole."""
+    """Without the bouts in between: verdicts contain them."""
     for partition in bus.partitions_of([topic.name for topic in KEPT]):
         yield from bus.logs[partition]
 
 
 @contextmanager
 def _logging_to(run: LocalRun) -> Iterator[None]:
-    """What the services log goes to a file, so that progress stays readable."""
+    """The services log to a file, so that progress stays readable."""
     run.logs.mkdir(parents=True, exist_ok=True)
     with (run.logs / "in-process.log").open("w") as file:
         with redirect_stderr(file):

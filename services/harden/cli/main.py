@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output had enough. Closed here, so that the interpreter does not try to flush it again.
+        # The reader of stdout closed it. Closed here too, so that the interpreter does not try to flush it again.
         sys.stderr.close()
         return 0
     return status if isinstance(status, int) else 0

@@ -10,7 +10,7 @@ MAX_COLUMN = 60
 
 
 def note(line: str) -> None:
-    """Something a person should know that is not the answer."""
+    """A message for a person, on stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -19,7 +19,7 @@ def as_json(value: Any) -> None:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Columns as wide as what stands in them; numbers to the right."""
+    """Columns as wide as their content; numbers to the right."""
     texts = [[_text(value) for value in row] for row in rows]
     widths = [max(len(header), *(len(row[i]) for row in texts), 0) for i, header in enumerate(headers)]
     right = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(headers))]

@@ -130,7 +130,7 @@ def pin(
 
 @app.command
 def keys(directory: Annotated[Path, Parameter(help="Directory for the keys; it must not hold keys yet.")]) -> None:
-    """Makes the pair of keys that policies are signed and verified with."""
+    """Makes the key pair for signing and verifying policies."""
     signing, verifying = generate_keypair(directory)
     print(f"{signing}: for the trainer alone (HARDEN_KEYS__SIGNING_KEY_FILE)")
     print(f"{verifying}: for everyone who loads policies (HARDEN_KEYS__VERIFY_KEY_FILES)")

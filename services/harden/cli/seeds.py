@@ -49,7 +49,7 @@ def list_seeds(*, where: Where | None = None, json: Annotated[bool, Parameter(he
 
 
 def submit_seeds(bus: Bus, world: World) -> int:
-    """How many there are. All of them are acknowledged when this returns."""
+    """Returns the number of seeds, when all are acknowledged."""
     return _submit(bus, world.seeds())
 
 

@@ -1,4 +1,4 @@
-"""harden topics: the catalogue, and whether a broker agrees with it."""
+"""harden topics: the catalogue, compared with a broker's topics."""
 
 from typing import Annotated
 

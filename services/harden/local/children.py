@@ -19,7 +19,7 @@ POLL_S = 0.02
 KILL_TIMEOUT_S = 5.0
 
 # Runs in the child before the real program: leaves a guard behind in the child's process group. The guard holds the
-# reading end of a pipe whose other end only we have; when that closes, however it comes to that, it kills the group,
+# reading end of a pipe whose other end only this process has; when that closes, for any reason, it kills the group,
 # itself included. The kernel's parent-death signal would reach the child alone, not what the child has started, and
 # would come with the end of the thread that started it. Done in a process of its own because code between fork and
 # exec is not safe where threads run; forked twice, so that the program never meets a child that it does not know.
@@ -41,7 +41,7 @@ _GUARDED = (
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program to run. `environment` is added to ours; output of all its lives is appended to `log`."""
+    """A program to run. `environment` is added to ours; the output of every start is appended to `log`."""
 
     name: str
     argv: Sequence[str]
@@ -50,7 +50,7 @@ class Command:
 
 
 class Child:
-    """A running command. When it ends, when it is let go of and when this process ends, all that it started ends with it."""
+    """A running command. Its descendants end with it, with this object, and with this process."""
 
     def __init__(self, command: Command) -> None:
         self.command = command
@@ -81,7 +81,7 @@ class Child:
         return self._process.pid
 
     def poll(self) -> int | None:
-        """Its exit status, negative for a signal; None while it runs. What it started ends with it."""
+        """Its exit status, negative for a signal; None while it runs. Its descendants have ended with it."""
         status = self._process.poll()
         if status is not None:
             self._release()
@@ -112,7 +112,7 @@ def stop_all(children: Sequence[Child], grace_s: float) -> list[str]:
     _wait(children, grace_s)
     killed = [child.command.name for child in children if child.poll() is None]
     for child in children:
-        # Also where the child itself has ended: something it started may not have.
+        # Also where the child itself has ended: its descendants may be alive.
         child.signal(signal.SIGKILL)
     _wait(children, KILL_TIMEOUT_S)
     return killed

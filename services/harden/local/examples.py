@@ -43,7 +43,7 @@ def pick(bus: Bus, experiment: Experiment) -> list[Exchange]:
 
 
 def _ids(wanted: Iterable[Wanted], run_id: str) -> dict[str, Wanted]:
-    """Ids derive from what a bout is, so the few that are wanted are known before anything is decoded."""
+    """Ids derive from the content of a bout, so the wanted ones are known before decoding."""
     return {BatchKey(run_id, w.round, 0, "evaluate", {}).bout_id(f"{w.suite}/{w.index}"): w for w in wanted}
 
 

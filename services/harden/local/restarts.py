@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-# Exit statuses of a service (see harden.runtime.process) after which a new start could only end the same way.
+# Exit statuses of a service (see harden.runtime.process) after which a restart would end the same way.
 EXIT_SETUP = 2
 EXIT_FENCED = 3
 MAX_RESTARTS = 3

@@ -29,7 +29,7 @@ STOP_GRACE_S = 6.0
 
 
 class LocalRing:
-    """Starts in the order in which one needs the other, stops in the opposite one."""
+    """Starts the parts in the order of their dependencies, and stops them in reverse."""
 
     def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
         self._plan = plan
@@ -52,7 +52,7 @@ class LocalRing:
         if not run.signing_key.exists():
             generate_keypair(run.signing_key.parent)
         self._say(f"Kafka {self._kafka.version} answers; starting Triton and {len(self._names)} services")
-        # All of them at once: most of what they do until they are ready is importing, each on its own.
+        # All at once: until they are ready they mostly import libraries.
         slots = self._plan.experiment.policies.slots.names
         self._triton = LocalTriton(run.triton, slots, self._triton_settings(), log=run.logs / "triton.log")
         self._triton.begin()

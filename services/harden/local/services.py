@@ -56,7 +56,7 @@ def _command(name: str, admin_port: int, run: LocalRun, world: str, addresses: A
         "HARDEN_STORE__URI": str(run.store),
         "HARDEN_ADMIN__PORT": str(admin_port),
         "HARDEN_LOG__FORMAT": "json",
-        # A stop should take seconds; what is unfinished by then is of no use to a run that is over.
+        # A stop should take seconds; a run that is over does not need unfinished work.
         "HARDEN_WORKER__DRAIN_TIMEOUT_S": "2",
         "PYTHONUNBUFFERED": "1",
     }

@@ -1,4 +1,4 @@
-"""Starts the services, watches them, starts a dead one again within limits, and stops them all."""
+"""Starts the services, watches them, restarts a dead one within limits, and stops them all."""
 
 import http.client
 import time
@@ -83,7 +83,7 @@ def wait_ready(admin_ports: Mapping[str, int], supervisor: Supervisor, timeout_s
     deadline = time.monotonic() + timeout_s
     while True:
         supervisor.check()
-        # A very short game can be over by then, and who has finished answers no more.
+        # A very short game can be over by then, and a finished service no longer answers.
         unfinished = {name: port for name, port in waiting.items() if supervisor.status(name) != 0}
         missing = {name: what for name, port in unfinished.items() if (what := not_ready(port)) is not None}
         if not missing:

@@ -90,7 +90,7 @@ class LocalTriton:
         self.stop()
 
     def start(self) -> None:
-        """Returns when every slot's model is loaded; none has a policy then. SetupError where that does not come about."""
+        """Returns when every slot's model is loaded; none has a policy then. SetupError where one does not load."""
         self.begin()
         try:
             self.await_ready()
@@ -148,7 +148,7 @@ class LocalTriton:
             _sweep_shared_memory(of=self._grpc_port)
 
     def kill(self) -> None:
-        """As if the machine lost it. `start` brings it back on the same ports; its models find their policies again."""
+        """Kills it without a shutdown. `start` brings it back on the same ports; its models restore their policies."""
         if self._child is not None:
             stop_all([self._child], 0)
             self._child = None
@@ -181,7 +181,7 @@ def _why(log: Path) -> str:
 
 
 def _sweep_shared_memory(of: int | None = None) -> None:
-    """Removes what a server that was killed could not: that of the port `of` of ours, and that of owners who are dead."""
+    """Removes shared memory that a killed server left: of this process's server on port `of`, and of owners that are dead."""
     for path in Path("/dev/shm").glob(f"{SHARED_MEMORY}*"):
         owner, port = path.name.removeprefix(SHARED_MEMORY).split("-")[:2]
         if int(port) == of if int(owner) == os.getpid() else not Path(f"/proc/{owner}").exists():

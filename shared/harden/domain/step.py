@@ -18,7 +18,7 @@ class StepFinished:
     algorithm: str
     trained: int  # bouts
     seconds: float  # of the update, without waiting for bouts
-    dropped: Mapping[str, int] = field(default_factory=dict)  # reason -> bouts that came back and were not learned from
+    dropped: Mapping[str, int] = field(default_factory=dict)  # reason -> judged bouts that were not trained on
     side_run: str = ""  # "" for the game's own steps
     skipped: str = ""  # why the weights stayed as they were although there was a gradient
     reward_mean: float | None = None

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harden.cli.log_access import Where, open_log
-from harden.cli.report import read_kept, write_report
+from harden.cli.report import read_kept, summary, write_report
 from harden.cli.reporting import plots
 from harden.cli.reporting.gather import as_json
 from harden.cli.reporting.page import percent, render
 from harden.cli.reporting.plots import Point, Series
 from harden.cli.reporting.recorded import of_facts
-from harden.cli.reporting.schema import Bouts
+from harden.cli.reporting.schema import Bouts, SuitePart
 from harden.domain.errors import SetupError
 from harden.domain.round import RunFinished
 from harden.local.rundir import LocalRun
@@ -81,7 +81,26 @@ def test_a_report_needs_the_log_and_none_of_the_readings_in_the_directory(tmp_pa
     assert again.side_run is not None
     assert again.side_run.rolled_back
     assert again.matrix is not None
+    # Readers of report.json rely on its keys.
+    assert json.loads(as_json(again))["monitor_arm"]["refusal_ordinary"]["k"] == 7
+    assert again.suites["ordinary"].title == "ordinary requests"
     assert json.loads((run.root / "report.json").read_text())["rounds"][0]["swaps"]["requests"] == 640
+
+
+def test_the_summary_shows_the_headline_suites_under_the_worlds_titles(tmp_path: Path) -> None:
+    suites = {"train": SuitePart(title="as trained on", is_headline=True), "held_out_potion": SuitePart(title="unseen")}
+    report = a_report(tmp_path / "run", [a_round(0), a_round(1, train=4)]).model_copy(update={"suites": suites})
+    (line, _) = summary(report)
+    assert line.split() == ["ASR,", "as", "trained", "on", "50.0%", "->", "2.0%", "(95%:", "0", "to", "7)"]
+    page = render(report)
+    assert "ASR, as trained on: 50% before, 2% after." in page
+    assert "unseen" in page
+
+
+def test_without_headline_suites_the_summary_shows_every_suite_by_name(tmp_path: Path) -> None:
+    lines = summary(a_report(tmp_path / "run", [a_round(0), a_round(1)]))
+    titles = [line.split("  ")[1] for line in lines[:-1]]
+    assert titles == ["ASR, train", "ASR, held out potion", "benign compliance, ordinary", "over-refusal rate, ordinary"]
 
 
 def test_a_kept_log_that_is_broken_says_so(tmp_path: Path) -> None:

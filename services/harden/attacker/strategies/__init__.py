@@ -1,1 +1,1 @@
-"""The strategies that ship with the product, one file each. Others are found in the same way: `harden.strategies`."""
+"""The strategies that ship with the product, one file each. Plug-ins of the group `harden.strategies`, as all others are."""

@@ -46,7 +46,7 @@ class Crescendo:
 
 
 def _furthest(answers: Sequence[Answered]) -> Answered | None:
-    """The first of those that went furthest; None where the defender was not asked."""
+    """The first of the attacks whose answers went furthest; None where the defender was not asked."""
     return max(answers, key=lambda answered: _distance(answered[1]), default=None)
 
 

@@ -1,4 +1,4 @@
-"""Attacks that the bout brings: a replay, an evaluation suite, an imported corpus."""
+"""Attacks that the bout carries: a replay, an evaluation suite, an imported corpus."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The seed through known disguises of the world."""
+"""Known transforms of the world, applied to the seed."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from harden.domain.bout import Parameter, Strategy
 
 
 class Transform:
-    """AttackStrategy. Of several turns each draws disguises of its own."""
+    """AttackStrategy. Each turn draws its own transforms."""
 
     name = Strategy.TRANSFORM
     parameters: Mapping[str, Parameter] = {}

@@ -1,4 +1,4 @@
-"""The figures that sum a run up: the headline suites of its world, before and after."""
+"""The summary of a run: the headline suites of its world, before and after."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +32,6 @@ def figures(report: Report) -> Sequence[Figure]:
 
 
 def title_of(report: Report, name: str) -> str:
-    """What the suite is, in the words of its world; its name where the world gives it no title."""
+    """The title that the world gives the suite; its name without one."""
     suite = report.suites.get(name)
     return suite.title if suite and suite.title else name.replace("_", " ")

@@ -174,7 +174,7 @@ def interval(rate: Rate | None) -> str:
 
 
 def sizes(rates: Iterable[Rate | Undefined]) -> str:
-    """How many rows stand behind the rates of a line: one number, or the fewest and the most where rounds differ."""
+    """The number of rows behind the rates of a line: one number, or the fewest and the most where rounds differ."""
     counts = {rate.n for rate in rates if isinstance(rate, Rate)}
     return "–".join(str(n) for n in sorted({min(counts), max(counts)})) if counts else ""
 

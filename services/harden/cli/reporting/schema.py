@@ -1,4 +1,4 @@
-"""The report and its parts, as they stand in report.json ("harden.report/1").
+"""The report and its parts, as in report.json ("harden.report/1").
 
 A part may carry more than is named here; it is kept as it came. What is named is what the page shows and people rely on.
 A JSON key is never renamed: a field with a newer name has the old key as its alias.
@@ -102,7 +102,7 @@ class SideRun(Part):
 
 
 class SuitePart(Part):
-    """What the world says of a suite: its title, and whether the summary of a run shows it."""
+    """A suite of the world: its title, and whether the summary of a run shows it."""
 
     title: str = ""
     is_headline: bool = False
@@ -127,7 +127,7 @@ class Seconds(Part):
 
 
 class Components(Part):
-    """What really ran. None where the run had no such part (one process has neither broker nor server)."""
+    """Versions of the parts that ran. None where the run had no such part (one process has neither broker nor server)."""
 
     kafka: str | None = None
     triton: str | None = None

@@ -40,7 +40,7 @@ class DPOAlgorithmSettings(PlaySettings):
     """DPO: pairs of the game, of a file, or of both."""
 
     bouts_per_step: int = Field(default=0, ge=0)
-    """Bouts in one step; 0 learns from the file alone."""
+    """Bouts in one step; 0 trains on the file alone."""
     num_attacks: int = Field(default=1, ge=1)
     """Attacks in each bout; the attacker's group."""
     num_responses: int = Field(default=8, ge=1)
@@ -48,7 +48,7 @@ class DPOAlgorithmSettings(PlaySettings):
     mix: tuple[Component, ...] = ()
     """What the bouts are."""
     pairs: PairsFile | None = None
-    """Given pairs. None learns from the game alone."""
+    """Given pairs. None trains on the game alone."""
     objective: DPOSettings = DPOSettings()
     """The loss."""
 

@@ -1,4 +1,4 @@
-"""The game's groups under any objective by name: what a new loss needs to be tried on a game without a line of algorithm."""
+"""The game's groups under any objective by name: a new loss can be tried on a game without an algorithm of its own."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar

@@ -6,7 +6,7 @@
                     for each attack, its responses
     advantages, loss    objectives/grpo.py
 
-`GroupPlay` is what every algorithm has in common that learns from such groups; GRPO is it with GRPO's objective.
+`GroupPlay` is the base of every algorithm on such groups; GRPO is `GroupPlay` with GRPO's objective.
 """
 
 from abc import ABC, abstractmethod
@@ -76,7 +76,7 @@ class PlaySettings(Section):
     mix: tuple[Component, ...] = Field(min_length=1)
     """What the bouts are."""
     rewards: RewardSettings = RewardSettings()
-    """What the judge's answers are worth to the player that learns."""
+    """The rewards of the player that learns, by verdict."""
     drop_truncated: bool = False
     """Leave out answers that ran into the token limit: a cut answer cannot be judged fairly."""
     anchor: AnchorSettings = AnchorSettings()

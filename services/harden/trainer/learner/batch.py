@@ -97,7 +97,7 @@ def part_of(batch: Pass, samples: Sequence[Sample], device: torch.device, *, wit
     contrast_at_C = torch.tensor(at, dtype=torch.int64, device=device)
     behaviour_N = None
     if with_behaviour:
-        # float64, so that nothing of what was given is lost.
+        # float64, so that no precision is lost.
         logprobs = [value for number in batch.members for value in samples[number].behaviour_logprobs or ()]
         behaviour_N = torch.tensor(logprobs, dtype=torch.float64, device=device)
     if at:

@@ -18,7 +18,7 @@ from torch import Tensor
 from harden.trainer.core.merge import PROMPT, PrefixTree, prefix_tree, split_to_fit
 
 # How many (query, key) pairs of attention cost as much as one position of everything else, per hidden unit. Measured on
-# CPU at width 128 on attacks, hardly two alike: 8 takes 6 to 10 % less than 24, 3 gains nothing more and 1 loses. By arithmetic
+# CPU at width 128 on attacks, hardly two alike: 8 takes 6 to 10 % less than 24, 3 gains no more and 1 loses. By arithmetic
 # alone it would be six (24 H^2 against 4 H).
 PAIRS_PER_POSITION_AND_UNIT = 8.0
 
@@ -162,7 +162,7 @@ def _tree_mask(rows: Sequence[Row], longest: int) -> np.ndarray:
         row_index, node_index, parent_index = np.array(by_depth[depth]).T
         sees_BLL[row_index, node_index] = sees_BLL[row_index, parent_index]
         sees_BLL[row_index, node_index, node_index] = True
-    # Padding looks at itself, since attention over nothing is not a number.
+    # Padding attends to itself, since attention over no position is NaN.
     diagonal = np.arange(longest)
     sees_BLL[:, diagonal, diagonal] = True
     return np.where(sees_BLL, np.float32(0), np.finfo(np.float32).min)

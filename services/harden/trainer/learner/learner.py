@@ -199,7 +199,7 @@ class Learner:
             constants,
             num_samples=len(samples),
             num_tokens=sum(len(sample.token_ids) for sample in samples),
-            # What was given says nothing of how sure the policy is of what it says itself.
+            # Given answers do not show the policy's entropy on its own samples.
             is_drawn=any(not sample.is_given for sample in samples),
             parts=parts,
         )
