@@ -43,7 +43,6 @@ def render(report: Report) -> str:
     rounds = report.rounds
     return environment.get_template("page.html.j2").render(
         report=report,
-        first=rounds[0] if rounds else None,
         last=rounds[-1] if rounds else None,
         headline=headline(report),
         figures=figures(report),

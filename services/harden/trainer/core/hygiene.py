@@ -20,7 +20,7 @@ def normalised(text: str) -> str:
 
 
 def overlaps(splits: Mapping[str, Iterable[str]]) -> list[Overlap]:
-    """Every text (or template, image, potion id) that two splits share, by split and item."""
+    """Every text (or template, image, seed id) that two splits share, by split and item."""
     seen: dict[str, list[str]] = {}
     for name, items in splits.items():
         for item in {normalised(item) for item in items}:

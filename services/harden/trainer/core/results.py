@@ -15,7 +15,7 @@ MEASURES = (ATTACK_SUCCESS, REFUSAL, ACCURACY)
 
 
 def rates(judged: Sequence[JudgedBout], measures: Mapping[str, Sequence[str]], random_seed: int) -> dict[str, dict[str, Rate]]:
-    """Rate of every suite by measure then suite; bounds resample seeds (potions), whose rows are not independent.
+    """Rate of every suite by measure then suite; bounds resample seeds, whose rows are not independent.
 
     `measures`: what each suite shows.
     """
