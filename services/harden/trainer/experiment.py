@@ -28,7 +28,6 @@ from harden.trainer.core.monitor import Limits
 from harden.trainer.learner.settings import LearnerSettings
 from harden.worlds.registry import DEFAULT, check_installed
 
-
 # Keys of older experiment files, with what each is called now.
 RENAMED = {
     "monitor_arm": "side_run",

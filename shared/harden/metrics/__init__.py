@@ -67,9 +67,7 @@ DEAD_LETTERS = Metric("harden_dead_letters_total", Type.COUNTER, "Messages writt
 RETRIES = Metric("harden_retries_total", Type.COUNTER, "Retries of a message after a transient failure.")
 IN_FLIGHT = Metric("harden_in_flight", Type.GAUGE, "Messages taken up and not finished.")
 GROUP_LAG = Metric("harden_group_lag", Type.GAUGE, "Messages of the group's topic that this member has not yet polled.")
-GROUP_AGE_SECONDS = Metric(
-    "harden_group_age_seconds", Type.GAUGE, "Age of the oldest message in flight; 0 where none is.", ()
-)
+GROUP_AGE_SECONDS = Metric("harden_group_age_seconds", Type.GAUGE, "Age of the oldest message in flight; 0 where none is.", ())
 PROCESS_INFO = Metric("harden_process_info", Type.GAUGE, "Always 1; its label says which service this is.", ("service",))
 
 BOUTS_SCHEDULED = Metric("harden_bouts_scheduled_total", Type.COUNTER, "Bouts scheduled.", ("purpose",), _TRAINER)

@@ -101,9 +101,7 @@ def families_panel(rounds: Sequence[Round]) -> Panel | None:
     if not points:
         return None
     svg = plots.curves([Series("families", points, "attack")], label="effective attack families by round", x_name="round")
-    return Panel(
-        "Effective families", "exp(entropy) of its successful attacks by family", f"{points[-1].y:.1f}", Markup(svg)
-    )
+    return Panel("Effective families", "exp(entropy) of its successful attacks by family", f"{points[-1].y:.1f}", Markup(svg))
 
 
 def training_panels(rounds: Sequence[Round]) -> list[Panel]:
