@@ -6,13 +6,16 @@ Triton and a ratio of its own. Within one, every swap brings weights that this T
 published, fetched, verified, loaded, probed, flipped.
 """
 
+import multiprocessing
 import shutil
 import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
@@ -54,43 +57,73 @@ class _Policy:
     probe: Probe
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Window:
-    """What the clients saw between entering and leaving."""
+    """What the clients saw in one stretch of time."""
 
-    url: str
     latencies_ms: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    _stop: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> "_Window":
-        self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(NUM_CLIENTS)]
-        for thread in self._threads:
+
+class _Clients:
+    """Users, in a process of their own: who publishes must not take the interpreter from those who wait for answers."""
+
+    def __init__(self, url: str) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._pipe, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_serve_clients, args=(url, theirs), daemon=True)
+        self._process.start()
+        self._pipe.recv()  # they are ready
+
+    @contextmanager
+    def asking(self) -> Iterator[_Window]:
+        """The window is filled when it is left."""
+        window = _Window()
+        self._pipe.send("begin")
+        try:
+            yield window
+        finally:
+            self._pipe.send("end")
+            latencies_ms, errors = self._pipe.recv()
+            window.latencies_ms.extend(latencies_ms)
+            window.errors.extend(errors)
+
+    def close(self) -> None:
+        self._pipe.send("close")
+        self._process.join()
+
+
+def _serve_clients(url: str, pipe: Connection) -> None:
+    pipe.send("ready")
+    while pipe.recv() == "begin":
+        window, stop = _Window(), threading.Event()
+        threads = [threading.Thread(target=_ask, args=(url, n, window, stop)) for n in range(NUM_CLIENTS)]
+        for thread in threads:
             thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
+        pipe.recv()
+        stop.set()
+        for thread in threads:
             thread.join()
+        pipe.send((window.latencies_ms, window.errors))
 
-    def _ask(self, client: int) -> None:
-        policies = TritonPolicies(self.url)
-        prompts = [question.prompt for question in workloads.questions(32)]
-        period = 1 / REQUESTS_PER_S
-        # Spread, so that the clients do not all ask in the same moment.
-        due = time.monotonic() + client * period / NUM_CLIENTS
-        number = client
-        while not self._stop.wait(max(0.0, due - time.monotonic())):
-            request = GenerateRequest(prompts[number % len(prompts)], NUM_SAMPLES, Sampling(workloads.ANSWER_TOKENS), number)
-            try:
-                policies.generate(Slot.DEFENDER, [request])
-                self.latencies_ms.append(1000 * (time.monotonic() - due))
-            except (TransientError, PoisonError) as error:
-                self.errors.append(str(error))
-            due += period
-            number += NUM_CLIENTS
-        policies.close()
+
+def _ask(url: str, client: int, window: _Window, stop: threading.Event) -> None:
+    policies = TritonPolicies(url)
+    prompts = [question.prompt for question in workloads.questions(32)]
+    period = 1 / REQUESTS_PER_S
+    # Spread, so that the clients do not all ask in the same moment.
+    due = time.monotonic() + client * period / NUM_CLIENTS
+    number = client
+    while not stop.wait(max(0.0, due - time.monotonic())):
+        request = GenerateRequest(prompts[number % len(prompts)], NUM_SAMPLES, Sampling(workloads.ANSWER_TOKENS), number)
+        try:
+            policies.generate(Slot.DEFENDER, [request])
+            window.latencies_ms.append(1000 * (time.monotonic() - due))
+        except (TransientError, PoisonError) as error:
+            window.errors.append(str(error))
+        due += period
+        number += NUM_CLIENTS
+    policies.close()
 
 
 @dataclass(frozen=True)
@@ -119,37 +152,32 @@ def run(quick: bool) -> list[Result]:
 def _repeat(policies: Sequence[_Policy], num_windows: int, per_window: int) -> _Repetition:
     first, *rest = policies
     quiet, swapping, waits_ms = [], [], list[float]()
-    with triton_site() as site:
+    with triton_site() as site, closing(_Clients(site.server.grpc_url)) as clients:
         _swap(site.publishing, first)
-        with _Window(site.server.grpc_url):  # warms up both sides
+        with clients.asking():  # warms up both sides
             time.sleep(SWAP_EVERY_S)
         for n in range(num_windows):
-            quiet.append(_quiet_window(site, per_window))
+            with clients.asking() as window:
+                time.sleep(per_window * SWAP_EVERY_S)
+            quiet.append(window)
             time.sleep(SETTLE_S)
-            window, waits = _swapping_window(site, rest[n * per_window : (n + 1) * per_window])
+            with clients.asking() as window:
+                waits_ms += _swaps(site, rest[n * per_window : (n + 1) * per_window])
             swapping.append(window)
-            waits_ms += waits
             time.sleep(SETTLE_S)
     return _Repetition(quiet, swapping, waits_ms)
 
 
-def _quiet_window(site: TritonSite, num_swaps: int) -> _Window:
-    with _Window(site.server.grpc_url) as window:
-        time.sleep(num_swaps * SWAP_EVERY_S)
-    return window
-
-
-def _swapping_window(site: TritonSite, policies: Sequence[_Policy]) -> tuple[_Window, list[float]]:
-    """The window, and milliseconds from the beginning of each publication until it was served."""
+def _swaps(site: TritonSite, policies: Sequence[_Policy]) -> list[float]:
+    """One after the other at a fixed rate; milliseconds from the beginning of each publication until it was served."""
     waits_ms = []
-    with _Window(site.server.grpc_url) as window:
-        due = time.monotonic()
-        for policy in policies:
-            time.sleep(max(0.0, due - time.monotonic()))
-            waits_ms.append(_swap(site.publishing, policy))
-            due += SWAP_EVERY_S
+    due = time.monotonic()
+    for policy in policies:
         time.sleep(max(0.0, due - time.monotonic()))
-    return window, waits_ms
+        waits_ms.append(_swap(site.publishing, policy))
+        due += SWAP_EVERY_S
+    time.sleep(max(0.0, due - time.monotonic()))
+    return waits_ms
 
 
 def _swap(publishing: Publishing, policy: _Policy) -> float:

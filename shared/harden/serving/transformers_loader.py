@@ -2,7 +2,10 @@
 
 import copy
 import threading
-from collections.abc import Iterable
+import weakref
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +28,32 @@ NAMED_IN_A_REFUSAL = 3
 _FROM_PRETRAINED = threading.Lock()
 
 
+@dataclass(frozen=True)
+class _Shell:
+    """A model whose weights are to be exchanged. `names`: name in a weight file -> name in the model."""
+
+    model: Any
+    names: Mapping[str, str]
+    files: ModelFiles
+
+    def strip(self) -> None:
+        """Gives the memory of the weights back."""
+        for module in self.model.modules():
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    module._parameters[name] = torch.nn.Parameter(parameter.to("meta"), False)
+
+
 class TransformersLoader:
-    """Implements EngineLoader. `num_threads` is for the whole process; None leaves torch's own choice."""
+    """Implements EngineLoader. `num_threads` is for the whole process; None leaves torch's own choice.
+
+    The model of an engine that nobody uses any more is filled again: making another takes the interpreter from the requests
+    that are answered meanwhile, for about three times as long as exchanging weights does.
+    """
 
     def __init__(self, device: str = "cpu", num_threads: int | None = None) -> None:
         self._device = torch.device(device)
+        self._spare: deque[_Shell] = deque(maxlen=1)
         if num_threads is not None:
             torch.set_num_threads(num_threads)
         # A swap is no event for people's terminals.
@@ -39,10 +63,35 @@ class TransformersLoader:
         """Raises PoisonError with a RefusalReason."""
         files = examine(directory)
         if isinstance(like, TransformersEngine) and like.files is not None and like.files.is_alike(files):
-            model = _filled(like, files, self._device)
-            if model is not None:
-                return TransformersEngine(model, like.encoder, files)
+            shell = self._shell_like(like, files)
+            if shell is not None and _fill(shell, like, self._device):
+                return self._engine(shell, like.encoder)
         return self._load_new(files)
+
+    def _shell_like(self, like: TransformersEngine, files: ModelFiles) -> _Shell | None:
+        """A model of `like`'s kind for the weights of `files`; None where the names do not map one to one."""
+        try:
+            spare = self._spare.pop()
+        except IndexError:
+            pass
+        else:
+            if spare.files.is_alike(files):
+                return replace(spare, files=files)
+        names = _names_in_files(like.model)
+        if names is None or not set(files.specs) <= set(names):
+            return None
+        # Everything but the weights is copied, buffers that no file holds included.
+        parameters = {id(p): torch.nn.Parameter(torch.empty_like(p, device="meta"), False) for p in like.model.parameters()}
+        return _Shell(copy.deepcopy(like.model, dict(parameters)), names, files)
+
+    def _engine(self, shell: _Shell, encoder: PromptEncoder) -> TransformersEngine:
+        engine = TransformersEngine(shell.model, encoder, shell.files)
+        weakref.finalize(engine, self._take_back, shell).atexit = False
+        return engine
+
+    def _take_back(self, shell: _Shell) -> None:
+        shell.strip()
+        self._spare.append(shell)
 
     def _load_new(self, files: ModelFiles) -> TransformersEngine:
         directory = files.directory
@@ -73,27 +122,21 @@ class TransformersLoader:
         return TransformersEngine(model.to(self._device), encoder, files)
 
 
-def _filled(like: TransformersEngine, files: ModelFiles, device: torch.device) -> Any | None:
-    """A second model of `like`'s kind with the weights of `files`; None where the names do not map one to one."""
-    names = _names_in_files(like.model)
-    if names is None or not set(files.specs) <= set(names):
-        return None
-    tensors: dict[str, torch.Tensor] = {}
+def _fill(shell: _Shell, like: TransformersEngine, device: torch.device) -> bool:
+    """Puts the weights of the shell's files into it. False where that leaves some without a value."""
     # Files may hold another number type than the model is served in.
     types = {name: tensor.dtype for name, tensor in like.model.state_dict().items()}
+    tensors: dict[str, torch.Tensor] = {}
     try:
-        for path in files.weights:
+        for path in shell.files.weights:
             for name, tensor in load_file(path, device=str(device)).items():
-                tensors[names[name]] = tensor.to(types[names[name]])
+                tensors[shell.names[name]] = tensor.to(types[shell.names[name]])
     except SafetensorError as error:
         raise PoisonError(RefusalReason.UNLOADABLE, str(error)) from error
     _refuse_infinite(tensors)
-    # Everything but the weights is copied, buffers that no file holds included.
-    parameters = {id(p): torch.nn.Parameter(torch.empty_like(p, device="meta"), False) for p in like.model.parameters()}
-    model = copy.deepcopy(like.model, dict(parameters))
-    model.load_state_dict(tensors, strict=False, assign=True)
-    model.tie_weights()
-    return None if any(p.is_meta for p in model.parameters()) else model
+    shell.model.load_state_dict(tensors, strict=False, assign=True)
+    shell.model.tie_weights()
+    return not any(p.is_meta for p in shell.model.parameters())
 
 
 def _names_in_files(model: Any) -> dict[str, str] | None:
