@@ -20,15 +20,12 @@ from functools import partial
 import structlog
 from prometheus_client import CollectorRegistry
 
-from harden import codec
 from harden.bus.ports import Bus, GroupConsumer, Incoming, Outgoing, Partition
 from harden.config import WorkerSettings
 from harden.domain.errors import PoisonError, TransientError
-from harden.domain.events import Fact
-from harden.runtime import tracing
-from harden.runtime.children import child_of, dead_letter_of
 from harden.runtime.counting import WorkerMetrics
 from harden.runtime.delivery import Deliveries, RetryLimit
+from harden.runtime.handling import Handling
 from harden.runtime.offsets import OpenOffsets
 from harden.runtime.pool import Pool
 from harden.runtime.service import Service
@@ -49,10 +46,6 @@ MAX_SENDING = 2000
 MAX_BYTES_AHEAD = 32 * 1024 * 1024
 
 _log = structlog.get_logger()
-
-
-class TooMuchPoison(Exception):
-    """So many messages in a row could not be used that the code, not the data, must be wrong."""
 
 
 @dataclass(slots=True)
@@ -84,12 +77,18 @@ class Worker:
         self._metrics.in_flight.set_function(lambda: self._num_open)
         self._clock = clock
         self._limit = RetryLimit(self._settings.retry_attempts, self._settings.retry_timeout_s)
+        self._handling = Handling(
+            service,
+            self._limit,
+            max_poison_in_a_row=self._settings.max_poison_in_a_row,
+            clock=clock,
+            on_retry=self._metrics.retries.inc,
+        )
         self._pool = Pool(service.name, service.max_in_flight, self._fail)
         # Guards everything below; notified when there is enough room again, nothing is open or the worker failed.
         self._moved = threading.Condition()
         self._offsets: dict[Partition, OpenOffsets] = {}
         self._num_open = self._num_sending = self._bytes_open = 0
-        self._poison_in_a_row = 0
         self._failure: BaseException | None = None
         self._is_assigned = self._is_paused = self._is_draining = False
         self._last_commit = self._last_observed = time.monotonic()
@@ -181,52 +180,14 @@ class Worker:
             self._close(task, is_finished=False, was_sending=False)
             return
         task.began = time.monotonic()
-        service = self._service
-        with tracing.span_of(task.message, f"{service.name} handle") as trace:
-            try:
-                event = codec.from_message(service.reads, task.message)
-                fact = self._result(event.fact)
-                child = child_of(event, fact, service=service.name, now=self._clock())
-                outgoing = codec.to_message(codec.topic_of(fact, service.writes), child, trace)
-            except PoisonError as poison:
-                self._bury(task, poison, trace)
-                return
-        if self._poison_in_a_row:
-            with self._moved:
-                self._poison_in_a_row = 0
+        outgoing, task.poison = self._handling.take_up(task.message)
         self._send(task, outgoing)
+        self._handling.note(task.message, task.poison)
 
-    def _result(self, fact: Fact) -> Fact:
-        """What the service makes of `fact`, retried on TransientError, which is raised when retries are exhausted."""
-        began = time.monotonic()
-        num_tries = 1
-        while True:
-            try:
-                return self._service.handle(fact)
-            except TransientError:
-                wait_s = self._limit.wait_s(num_tries, time.monotonic() - began)
-                if wait_s is None:
-                    raise
-            time.sleep(wait_s)
-            num_tries += 1
-            self._metrics.retries.inc()
-
-    def _bury(self, task: _Task, poison: PoisonError, trace: Mapping[str, str]) -> None:
-        message, task.poison = task.message, poison
-        dead = dead_letter_of(message, poison, service=self._service.name, now=self._clock())
-        self._send(task, codec.dead_letter_message(self._service.reads, dead, trace))
-        # Not the detail: it may quote the message.
-        position = f"{message.topic}[{message.partition}]@{message.offset}"
-        _log.warning("message_dead_lettered", reason=poison.reason, position=position)
-        with self._moved:
-            self._poison_in_a_row += 1
-            is_too_much = self._poison_in_a_row >= self._settings.max_poison_in_a_row
-        if is_too_much:
-            raise TooMuchPoison(
-                f"{self._poison_in_a_row} messages in a row of {message.topic} could not be used, the last one at {position} "
-                f"({poison.reason}). Look at them with `harden dead-letters list`; when writers and readers agree again, "
-                "`harden dead-letters replay` brings them back"
-            )
+    def _bury(self, task: _Task, poison: PoisonError) -> None:
+        task.poison = poison
+        self._send(task, self._handling.dead_letter(task.message, poison))
+        self._handling.note(task.message, poison)
 
     def _send(self, task: _Task, outgoing: Outgoing) -> None:
         with self._moved:
@@ -253,7 +214,7 @@ class Worker:
             # The broker does not take the child.
             with self._moved:
                 self._num_sending -= 1
-            self._pool.put([partial(self._bury, task, error, {})], first=True)
+            self._pool.put([partial(self._bury, task, error)], first=True)
         else:
             self._fail(error)
 

@@ -13,7 +13,7 @@ from harden.domain.attack import AttackedBout
 from harden.domain.bout import Bout
 from harden.domain.errors import PoisonError, TransientError
 from harden.runtime.service import Service
-from harden.runtime.worker import TooMuchPoison
+from harden.runtime.handling import TooMuchPoison
 from tests.support.held import Held, HoldingBus
 from tests.support.workers import (
     Running,

@@ -14,7 +14,7 @@ from harden.domain.attack import AttackedBout
 from harden.domain.bout import Bout
 from harden.domain.errors import PoisonError, TransientError
 from harden.domain.events import DeadLetter
-from harden.runtime.worker import TooMuchPoison
+from harden.runtime.handling import TooMuchPoison
 from tests.support.workers import an_attacker, attack, bout_messages, events_on, everything_on, put, running, wait_until
 
 QUICK = WorkerSettings(commit_interval_s=0.02)
