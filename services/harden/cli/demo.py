@@ -8,7 +8,6 @@ from cyclopts import Parameter
 
 from harden.cli.output import note
 from harden.cli.report import where_to_look
-from harden.domain.errors import SetupError
 from harden.local.interrupts import Interrupted, Interrupts
 from harden.local.play import Plan, StartRing, play
 from harden.local.progress import display_for
@@ -31,7 +30,7 @@ Resume = Annotated[
     bool,
     Parameter(help="Resume the run in the directory from its last checkpoint.", negative=""),
 ]
-InProcess = Annotated[bool, Parameter(help="Everything in this process: no Java, no Triton.", negative="")]
+InProcess = Annotated[bool, Parameter(help="Everything in this process, repeatably: no Java, no Triton.", negative="")]
 InstallSeconds = Annotated[float, Parameter(help="How long installing took, for the report.", show=False)]
 
 
@@ -68,8 +67,6 @@ def run(
     A run that was interrupted goes on with --resume, with the same experiment; only its length and its timeouts may differ.
     """
     loaded = with_changes(experiments.load(experiment), seed, rounds)
-    if resume and in_process:
-        raise SetupError("--resume needs the log of the run, which --in-process does not keep; leave one of them out")
     return _play(loaded, run_dir or Path("runs") / loaded.name, replicas, in_process, 0.0, resume=resume)
 
 
@@ -98,6 +95,7 @@ def _play(
         replicas=parse_replicas(replicas or []),
         install_s=install_s,
         resume=resume,
+        in_process=in_process,
         command=" ".join(["harden", *sys.argv[1:]]),
     )
     with Interrupts() as interrupts:

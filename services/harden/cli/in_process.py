@@ -1,24 +1,22 @@
 """The same ring in one process: every service's `build` on the in-memory bus, the engine in this process. No Java, no Triton.
 
-For tests, for debugging, and as the baseline of what the ring of processes costs.
+For runs that can be repeated bit for bit, for tests, and for debugging. The services run in lockstep, and the log is a file
+that a checkpoint names the length of.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, redirect_stderr, suppress
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from harden import codec
 from harden.attacker import main as attacker
 from harden.attacker.config import AttackerSettings
-from harden.bus.memory import MemoryBus
-from harden.bus.ports import Bus, Incoming
+from harden.bus.ports import Bus
 from harden.cli.reporting.schema import Components
 from harden.cli.seeds import submit_seeds
-from harden.config import LogSettings, WorkerSettings
+from harden.config import LogSettings
 from harden.defender_inference import main as defender_inference
 from harden.defender_inference.config import DefenderInferenceSettings
 from harden.domain.errors import SetupError
@@ -26,48 +24,49 @@ from harden.domain.game import World
 from harden.judge import main as judge
 from harden.judge.config import JudgeSettings
 from harden.local.interrupts import Interrupts
+from harden.local.kept_log import open_kept_bus
+from harden.local.lockstep_bus import LockstepBus, Settling
 from harden.local.play import Plan, library_versions
 from harden.local.rundir import LocalRun
 from harden.local.supervisor import RingBroken
 from harden.runtime import logs
+from harden.runtime.lockstep import Lockstep
 from harden.runtime.service import Service
-from harden.runtime.worker import Worker
 from harden.serving.follower import Source
 from harden.serving.in_process import InProcessPolicies
+from harden.serving.lockstep import LockstepPolicies
 from harden.serving.ports import PolicyClient
 from harden.serving.transformers_loader import TransformersLoader
 from harden.store.object_store import ObjectStore
 from harden.store.ports import BlobStore
 from harden.store.signing import Signer, Verifier, generate_keypair
-from harden.topics import POLICIES, ROUNDS, SEEDS, SERVED, STEPS, VERDICTS
 from harden.trainer.config import TrainerSettings
+from harden.trainer.game.checkpoint import Checkpoints
+from harden.trainer.inbox import Stopped
 from harden.trainer.main import Surroundings, play
 from harden.worlds import registry
 
-KEPT = (SEEDS, VERDICTS, STEPS, ROUNDS, POLICIES, SERVED)
+# Bouts that ask a policy together, so that its batches are as full as MAX_ROWS lets them be.
+TOGETHER = 256
 # A step in progress at a stop is short; longer means that a thread hangs.
 STOP_TIMEOUT_S = 30.0
 
 
 class InProcessRing:
-    """Threads of this process. The first error of any of them ends the ring."""
+    """The trainer and the services in threads of this process. The first error of any of them ends the ring."""
 
-    def __init__(self, plan: Plan, bus: Bus) -> None:
-        self._plan = plan
+    def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._stop = threading.Event()
-        # Separate from the workers' stop event: the trainer sets its own at the end of the game.
+        # The trainer sets it at the end of the game.
         self.trainer_stop = threading.Event()
         self._trainer_done = threading.Event()
         self._failure: BaseException | None = None
-        self._threads: list[threading.Thread] = []
+        self._trainer: threading.Thread | None = None
 
-    def start(self, services: Sequence[Service], play: Callable[[], None]) -> None:
+    def start(self, play: Callable[[], None]) -> None:
         """`play` is the trainer's whole game; it ends early when `trainer_stop` is set."""
-        for service in services:
-            worker = Worker(service, self._bus, WorkerSettings(drain_timeout_s=2.0))
-            self._spawn(service.name, partial(worker.run, self._stop))
-        self._spawn("trainer", partial(self._play, play))
+        self._trainer = threading.Thread(target=self._play, args=(play,), name="trainer", daemon=True)
+        self._trainer.start()
 
     def is_playing(self) -> bool:
         if isinstance(self._failure, SetupError):
@@ -83,67 +82,91 @@ class InProcessRing:
     def bus(self) -> Bus:
         return self._bus
 
-    def stop(self) -> None:
-        """Stops the trainer first, so that bouts it waits for still arrive."""
+    def fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+
+    def stop(self, services: Lockstep) -> None:
         self.trainer_stop.set()
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(STOP_TIMEOUT_S)
+        services.stop()
+        if self._trainer is not None:
+            self._trainer.join(STOP_TIMEOUT_S)
+        services.close(STOP_TIMEOUT_S)
 
     def _play(self, play: Callable[[], None]) -> None:
-        play()
-        self._trainer_done.set()
-
-    def _spawn(self, name: str, task: Callable[[], object]) -> None:
-        def run() -> None:
-            try:
-                task()
-            except BaseException as error:
-                self._failure = self._failure or error
-
-        thread = threading.Thread(target=run, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        try:
+            play()
+            self._trainer_done.set()
+        except BaseException as error:
+            self.fail(error)
 
 
 @contextmanager
 def start(plan: Plan, say: Callable[[str], None], interrupts: Interrupts) -> Iterator[InProcessRing]:
-    """A StartRing. Logs of all services go to one file in the run's directory."""
+    """A StartRing. Logs of all services go to one file in the run's directory.
+
+    The same experiment gives the same figures every time: see harden.runtime.lockstep and docs/adr/one-process-in-lockstep.md.
+    """
     if any(count > 1 for count in plan.replicas.values()):
         raise SetupError("--in-process runs one of each service; leave --replicas out, or leave --in-process out")
-    run, bus, world = plan.run, MemoryBus(), registry.load(plan.experiment.world)
-    bus.create_topics()
-    submit_seeds(bus, world)
-    generate_keypair(run.signing_key.parent)
-    store = ObjectStore(str(run.store))
-    slots = plan.experiment.policies.slots.names
-    with (
-        _logging_to(run),
-        InProcessPolicies(slots, Source(bus, store, Verifier([run.verify_key])), TransformersLoader()) as policies,
-    ):
-        ring = InProcessRing(plan, bus)
-        around = Surroundings(bus, store, Signer(run.signing_key), CollectorRegistry(), ring.trainer_stop)
-        settings = TrainerSettings(experiment=run.experiment, run_dir=run.root)
+    run, world = plan.run, registry.load(plan.experiment.world)
+    with ExitStack() as stack:
+        stack.enter_context(_logging_to(run))
+        bus, log = stack.enter_context(open_kept_bus(run.kept_log, _bytes_to_keep(plan)))
+        if not plan.resume:
+            submit_seeds(bus, world)
+            generate_keypair(run.signing_key.parent)
+        store, slots = ObjectStore(str(run.store)), plan.experiment.policies.slots.names
+        ring = InProcessRing(bus)
+        # Constructed first, so that it hears what the slots say of the policies they find on the log.
+        settling = Settling(bus, slots, plan.experiment.schedule.serve_timeout_s)
+        source = Source(bus, store, Verifier([run.verify_key]))
+        served = stack.enter_context(InProcessPolicies(slots, source, TransformersLoader()))
+        policies = stack.enter_context(closing(LockstepPolicies(served)))
+        services = Lockstep(_services(policies, world, store), bus, policies.run, on_failure=ring.fail)
+
+        def check() -> None:
+            if ring.trainer_stop.is_set():
+                raise Stopped
+            served.raise_failure()
+
+        trainers_bus = LockstepBus(bus, services, settling, check)
+
+        def mark() -> int:
+            trainers_bus.rest()
+            return log.num_bytes
+
+        def play_game() -> None:
+            with suppress(Stopped):
+                settling.wait_for_newest(check)
+                play(TrainerSettings(experiment=run.experiment, run_dir=run.root), plan.experiment, around, lambda: None)
+
+        around = Surroundings(
+            trainers_bus, store, Signer(run.signing_key), CollectorRegistry(), ring.trainer_stop, log_bytes=mark
+        )
         try:
-            ring.start(_services(policies, world, store), lambda: play(settings, plan.experiment, around, lambda: None))
+            ring.start(play_game)
             yield ring
         finally:
             with interrupts.shield():
-                ring.stop()
-                run.kept_log.write_bytes(codec.pack(_worth_keeping(bus)))
+                ring.stop(services)
 
 
-def _worth_keeping(bus: MemoryBus) -> Iterator[Incoming]:
-    """Without the bouts in between: verdicts contain them."""
-    for partition in bus.partitions_of([topic.name for topic in KEPT]):
-        yield from bus.logs[partition]
+def _bytes_to_keep(plan: Plan) -> int:
+    """Of the log: as many as there were at the checkpoint that the run resumes from. What came later is played again."""
+    newest = Checkpoints(plan.run.root).newest() if plan.resume else None
+    if newest is None:
+        return 0
+    num_bytes = newest[0].get("log_bytes")
+    if num_bytes is None:
+        raise SetupError(f"the checkpoint in {plan.run.root} does not say how long the log was; begin a new run")
+    return int(num_bytes)
 
 
 @contextmanager
 def _logging_to(run: LocalRun) -> Iterator[None]:
     """The services log to a file, so that progress stays readable."""
     run.logs.mkdir(parents=True, exist_ok=True)
-    with (run.logs / "in-process.log").open("w") as file:
+    with (run.logs / "in-process.log").open("a") as file:
         with redirect_stderr(file):
             logs.start(LogSettings(format="json"), "in-process")
         try:
@@ -155,7 +178,9 @@ def _logging_to(run: LocalRun) -> Iterator[None]:
 def _services(policies: PolicyClient, world: World, store: BlobStore) -> list[Service]:
     judging = JudgeSettings(world=world.name)
     return [
-        attacker.build(AttackerSettings(world=world.name), policies, world, attacker.installed_strategies(), store),
-        defender_inference.build(DefenderInferenceSettings(), policies, store),
+        attacker.build(
+            AttackerSettings(world=world.name, max_in_flight=TOGETHER), policies, world, attacker.installed_strategies(), store
+        ),
+        defender_inference.build(DefenderInferenceSettings(max_in_flight=TOGETHER), policies, store),
         judge.build(judging, judge.panels_of(judging), CollectorRegistry()),
     ]

@@ -13,7 +13,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from harden import codec
 from harden.bus.kafka import KafkaBus
 from harden.bus.memory import MemoryBus
 from harden.bus.ports import Bus, Incoming
@@ -21,6 +20,7 @@ from harden.cli.config import CliConfig
 from harden.cli.output import note
 from harden.config import KafkaSettings
 from harden.domain.errors import SetupError
+from harden.local.kept_log import read
 from harden.local.rundir import LocalRun
 
 MAX_RECORDS = 500
@@ -80,10 +80,7 @@ def open_log(where: Where | None) -> Iterator[OpenLog]:
 def _kept_bus(run: LocalRun) -> Bus:
     bus = MemoryBus()
     bus.create_topics()
-    try:
-        bus.append(list(codec.unpack(run.kept_log.read_bytes())))
-    except ValueError as error:
-        raise SetupError(f"{run.kept_log} cannot be read: {error}; the run has to be played again") from error
+    bus.append(list(read(run.kept_log)))
     return bus
 
 

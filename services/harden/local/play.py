@@ -39,6 +39,7 @@ class Plan:
     command: str
     # Goes on with what the run's directory holds, instead of beginning anew there.
     resume: bool = False
+    in_process: bool = False
 
 
 class Ring(Protocol):
@@ -78,7 +79,7 @@ class Stopwatch:
 def play(plan: Plan, display: Display, start_ring: StartRing, interrupts: Interrupts) -> Report:
     """The report of the run. Raises SetupError and Interrupted after everything is stopped and the run's files say why."""
     watch = Stopwatch()
-    with plan.run.claimed(resume=plan.resume):
+    with plan.run.claimed(resume=plan.resume, in_process=plan.in_process):
         if plan.resume:
             _refuse_changed(plan)
         plan.run.write_text("experiment.yaml", experiments.dump(plan.experiment))

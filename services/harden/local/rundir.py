@@ -43,7 +43,7 @@ class LocalRun:
 
     @property
     def kept_log(self) -> Path:
-        """The messages of a run in one process, whose bus ended with it; see harden.codec.kept."""
+        """The log of a run in one process; see harden.local.kept_log."""
         return self.root / "events.binpb"
 
     @property
@@ -98,10 +98,10 @@ class LocalRun:
         new.replace(path)
 
     @contextmanager
-    def claimed(self, *, resume: bool = False) -> Iterator[None]:
+    def claimed(self, *, resume: bool = False, in_process: bool = False) -> Iterator[None]:
         """Locks the directory until the end; empties it for a new run, keeps it for a run that resumes.
 
-        SetupError where another run holds the lock, or where there is no checkpoint to resume from.
+        SetupError where another run holds the lock, or where there is no checkpoint to resume from, or no log of that kind.
         """
         self._refuse_foreign()
         try:
@@ -115,7 +115,7 @@ class LocalRun:
             except OSError as error:
                 raise SetupError(f"another run is using {self.root}; wait for it, or give another --run-dir") from error
             if resume:
-                self._refuse_nothing_to_resume()
+                self._refuse_nothing_to_resume(in_process=in_process)
             else:
                 self._empty()
             yield
@@ -134,14 +134,17 @@ class LocalRun:
             else:
                 path.unlink()
 
-    def _refuse_nothing_to_resume(self) -> None:
+    def _refuse_nothing_to_resume(self, *, in_process: bool) -> None:
         if not any((self.root / "checkpoints").glob("[0-9]*")):
             raise SetupError(f"{self.root} has no checkpoint to go on from; leave --resume out to begin a new run there")
-        if not self.kafka.is_dir():
-            raise SetupError(
-                f"the log of the run in {self.root} was not kept, as it was played in one process; "
-                "leave --resume out to begin a new run there"
-            )
+        log, other = (self.kept_log, self.kafka) if in_process else (self.kafka, self.kept_log)
+        if log.exists():
+            return
+        if not other.exists():
+            raise SetupError(f"the log of the run in {self.root} was not kept; leave --resume out to begin a new run there")
+        if in_process:
+            raise SetupError(f"the run in {self.root} was played on a broker; leave --in-process out to go on with it")
+        raise SetupError(f"the run in {self.root} was played in one process; add --in-process to go on with it")
 
     def _refuse_foreign(self) -> None:
         if self.root.exists() and not self.root.is_dir():

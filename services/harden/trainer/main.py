@@ -62,6 +62,8 @@ class Surroundings:
     registry: CollectorRegistry
     stop: StopEvent
     now: Callable[[], float] = time.time
+    # Length of a log that is cut back to it when the run resumes; None where the broker keeps everything.
+    log_bytes: Callable[[], int | None] = lambda: None
 
 
 def build(settings: TrainerSettings, experiment: Experiment, around: Surroundings, on_ready: Callable[[], None]) -> Trainer:
@@ -89,6 +91,7 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     ring = Ring(around.bus, run_id=game.run_id, start=offsets, now=around.now)
     policy_log = PolicyLog(around.bus, around.store, around.signer, service=SERVICE, run_id=game.run_id, now=around.now)
     publisher = Publisher(policy_log, around.store, run_id=game.run_id, num_replicas=settings.replicas)
+    publisher.swaps = game.swaps
     on_ready()
     context = GameContext(
         experiment,
@@ -117,7 +120,7 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
         ),
     )
     schedule = plugins.load(plugins.SCHEDULES, experiment.schedule.name)(experiment.lengths)
-    return Trainer(schedule, context, checkpoints)
+    return Trainer(schedule, context, checkpoints, around.log_bytes)
 
 
 def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[str, Algorithm]:

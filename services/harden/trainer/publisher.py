@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harden.domain.completion import SamplingStats
 from harden.domain.conversation import BlobRef
@@ -58,6 +59,28 @@ class Swaps:
             "publish_to_served_ms": {"p50": _quantile(waits_ms, 0.5), "max": max(waits_ms, default=None)},
             "latency_ms": {"steady_p99": _quantile(sorted(steady), 0.99), "during_swap_p99": _quantile(sorted(during), 0.99)},
         }
+
+    def to_checkpoint(self) -> dict[str, object]:
+        """Publications that were served are left out: a replica that starts again serves them again, which is no swap."""
+        begun = {begin for begin, _ in self.windows}
+        return {
+            "published_at": [[*key, at] for key, at in self.published_at.items() if at not in begun],
+            "windows": self.windows,
+            "refused": self.refused,
+            "stats": [[s.num_requests, s.num_failed, s.began_at, s.ended_at] for s in self.stats],
+        }
+
+    @classmethod
+    def from_checkpoint(cls, data: Mapping[str, Any] | None) -> "Swaps":
+        """An empty account for a checkpoint that has none."""
+        if data is None:
+            return cls()
+        return cls(
+            {(digest, version): at for digest, version, at in data["published_at"]},
+            [(begin, end) for begin, end in data["windows"]],
+            data["refused"],
+            [SamplingStats(*stats) for stats in data["stats"]],
+        )
 
 
 def _quantile(ordered: Sequence[float], q: float) -> float | None:

@@ -19,7 +19,10 @@ MAX_POLL_INTERVAL_S = 300.0
 
 
 class MemoryBus:
-    """The bus port over lists. `monotonic` and `wall_clock` are arguments so that tests may own the time."""
+    """The bus port over lists. `monotonic` and `wall_clock` are arguments so that tests may own the time.
+
+    `on_append` is called under the lock with the messages of each `append`, before anyone can read them.
+    """
 
     def __init__(
         self,
@@ -28,11 +31,13 @@ class MemoryBus:
         max_poll_interval_s: float = MAX_POLL_INTERVAL_S,
         monotonic: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        on_append: Callable[[Sequence[Incoming]], None] = lambda messages: None,
     ) -> None:
         self._layouts = {layout.name: layout for layout in layouts(catalogue)}
         self.max_poll_interval_s = max_poll_interval_s
         self.monotonic = monotonic
         self._wall_clock = wall_clock
+        self._on_append = on_append
         self.changed = threading.Condition()
         self.logs: dict[Partition, list[Incoming]] = {}
         self._topics: dict[str, Layout] = {}
@@ -83,7 +88,7 @@ class MemoryBus:
     def close(self) -> None:
         """Does nothing: the log lives as long as the bus object."""
 
-    def append(self, messages: Sequence[Outgoing]) -> None:
+    def append(self, messages: Sequence[Outgoing]) -> list[Incoming]:
         """All of them or, where one cannot be taken, none."""
         with self.changed:
             for message in messages:
@@ -93,13 +98,17 @@ class MemoryBus:
                         "oversized", f"{size_of(message)} bytes for {layout.name}, whose limit is {layout.max_message_bytes}"
                     )
             now_ms = int(self._wall_clock() * 1000)
+            appended = []
             for message in messages:
                 partition = zlib.crc32(message.key) % self._topics[message.topic].num_partitions
                 log = self.logs[Partition(message.topic, partition)]
                 log.append(
                     Incoming(message.topic, partition, len(log), message.key, message.value, tuple(message.headers), now_ms)
                 )
+                appended.append(log[-1])
+            self._on_append(appended)
             self.changed.notify_all()
+        return appended
 
     def partitions_of(self, topics: Sequence[str]) -> list[Partition]:
         return [Partition(name, n) for name in topics for n in range(self._layout(name).num_partitions)]

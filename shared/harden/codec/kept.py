@@ -9,6 +9,9 @@ from google.protobuf.message import DecodeError
 from harden.bus.ports import Incoming, Outgoing
 from harden.kept.v1 import kept_pb2
 
+# Of a length below 2^35, which is more than any message has.
+MAX_VARINT_BYTES = 5
+
 
 def pack(messages: Iterable[Incoming]) -> bytes:
     """In the order given, which `unpack` keeps."""
@@ -22,13 +25,23 @@ def pack(messages: Iterable[Incoming]) -> bytes:
 
 
 def unpack(data: bytes) -> Iterator[Outgoing]:
-    """ValueError where the bytes are not what `pack` made."""
+    """ValueError where the bytes are not what `pack` made. A last message that is not whole is left out: its writer was killed."""
     stream = BytesIO(data)
     try:
-        while stream.tell() < len(data):
+        while _is_whole(data, stream.tell()):
             kept = proto.parse_length_prefixed(kept_pb2.KeptMessage, stream)
             if kept is None:
                 return
             yield Outgoing(kept.topic, kept.key, kept.value, tuple((h.key, h.value) for h in kept.headers))
     except DecodeError as error:
         raise ValueError("these are no messages of a bus") from error
+
+
+def _is_whole(data: bytes, begin: int) -> bool:
+    """Whether a message and the varint of its length stand there, both to their end."""
+    length = 0
+    for place, byte in enumerate(data[begin : begin + MAX_VARINT_BYTES]):
+        length |= (byte & 0x7F) << (7 * place)
+        if byte < 0x80:
+            return begin + place + 1 + length <= len(data)
+    return False

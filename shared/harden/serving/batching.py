@@ -46,6 +46,10 @@ class _Call:
     answer: "Future[Answer]" = field(default_factory=Future)
 
 
+def _call(requests: Sequence[GenerateRequest], on_token: OnToken | None) -> _Call:
+    return _Call(list(requests), on_token, sum(request.num_samples for request in requests))
+
+
 class Batcher:
     """Owns the thread that computes. `gather_s`: how long the first call of a batch waits for company."""
 
@@ -88,17 +92,18 @@ class Batcher:
         Raises TransientError while there is no policy.
         """
         assert on_token is None or len(requests) == 1
-        call = _Call(list(requests), on_token, sum(request.num_samples for request in requests))
-        with self._changed:
-            if self._failure is not None:
-                raise RuntimeError(f"the batcher of slot {self.name} has failed") from self._failure
-            if self._serving is None:
-                raise TransientError(f"slot {self.name} has no policy yet")
-            if self._is_closed:
-                raise TransientError(f"slot {self.name} is shutting down")
-            self._waiting.append(call)
-            self._changed.notify()
+        call = _call(requests, on_token)
+        self._put([call])
         return call.answer
+
+    def submit_together(self, calls: Sequence[Sequence[GenerateRequest]]) -> "list[Future[Answer]]":
+        """Several calls as if they had arrived at one moment: their batches depend on their order alone, where nobody else asks.
+
+        Raises TransientError while there is no policy.
+        """
+        put = [_call(requests, None) for requests in calls]
+        self._put(put)
+        return [call.answer for call in put]
 
     def close(self) -> None:
         """What waits is still computed."""
@@ -106,6 +111,17 @@ class Batcher:
             self._is_closed = True
             self._changed.notify()
         self._thread.join()
+
+    def _put(self, calls: Sequence[_Call]) -> None:
+        with self._changed:
+            if self._failure is not None:
+                raise RuntimeError(f"the batcher of slot {self.name} has failed") from self._failure
+            if self._serving is None:
+                raise TransientError(f"slot {self.name} has no policy yet")
+            if self._is_closed:
+                raise TransientError(f"slot {self.name} is shutting down")
+            self._waiting.extend(calls)
+            self._changed.notify()
 
     def _run(self) -> None:
         try:

@@ -2,12 +2,13 @@
 
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 from harden.domain.completion import Completion
 from harden.domain.errors import TransientError
 from harden.domain.policy import PolicyRef
-from harden.serving.batching import MAX_ROWS
+from harden.serving.batching import MAX_ROWS, Answer
 from harden.serving.follower import Source, SwapObserver
 from harden.serving.leases import LeaseTimes
 from harden.serving.ports import EngineLoader, GenerateRequest
@@ -57,8 +58,23 @@ class InProcessPolicies:
     def generate(self, slot: str, requests: Sequence[GenerateRequest]) -> list[list[Completion]]:
         return completions(self._slot(slot).batcher.submit(requests).result())
 
+    def generate_together(
+        self, slot: str, calls: Sequence[Sequence[GenerateRequest]]
+    ) -> list[list[list[Completion]] | Exception]:
+        """What `generate` returns or raises for each of the calls, computed as if they had arrived at one moment.
+
+        Raises TransientError where the slot is not served.
+        """
+        answers = self._slot(slot).batcher.submit_together(calls)
+        return [_outcome(answer) for answer in answers]
+
     def served(self, slot: str) -> PolicyRef | None:
         return self._slot(slot).served
+
+    def raise_failure(self) -> None:
+        """RuntimeError where the follower of a slot has ended by a bug: the slot serves nothing newer from then on."""
+        if self._failure is not None:
+            raise RuntimeError(f"the follower of a slot has failed: {self._failure}") from self._failure
 
     def close(self) -> None:
         for slot in self._slots.values():
@@ -73,11 +89,17 @@ class InProcessPolicies:
         self.close()
 
     def _slot(self, slot: str) -> ServedSlot:
-        if self._failure is not None:
-            raise RuntimeError(f"the follower of a slot has failed: {self._failure}") from self._failure
+        self.raise_failure()
         if slot not in self._slots:
             raise TransientError(f"slot {slot} is not served here; served are {', '.join(self._slots)}")
         return self._slots[slot]
 
     def _failed(self, error: BaseException) -> None:
         self._failure = error
+
+
+def _outcome(answer: "Future[Answer]") -> list[list[Completion]] | Exception:
+    try:
+        return completions(answer.result())
+    except Exception as error:
+        return error

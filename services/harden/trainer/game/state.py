@@ -15,6 +15,7 @@ from harden.trainer.experiment import refuse_changed
 from harden.trainer.game.checkpoint import Checkpoints, Part
 from harden.trainer.game.player import Player
 from harden.trainer.game.records import Records
+from harden.trainer.publisher import Swaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Game:
     good_round: int = 0
     saved: dict[str, SavedWeights] = field(default_factory=dict)  # "first", "good": the defender's
     play_seconds: float = 0.0
+    swaps: Swaps = field(default_factory=Swaps)  # of the round so far
 
     def remember_defender(self, name: str, stamp: str) -> None:
         path = self._room_for(name, stamp)
@@ -58,7 +60,7 @@ class Game:
             old.unlink()
         return self.remembered / f"{name}.{stamp}"
 
-    def save(self, checkpoints: Checkpoints, offsets: Mapping[Partition, int]) -> None:
+    def save(self, checkpoints: Checkpoints, offsets: Mapping[Partition, int], *, log_bytes: int | None = None) -> None:
         state: dict[str, Any] = {
             "run_id": self.run_id,
             "experiment": self.experiment,
@@ -73,6 +75,8 @@ class Game:
             "good_round": self.good_round,
             "saved": {name: weights.stamp for name, weights in self.saved.items()},
             "play_seconds": self.play_seconds,
+            "swaps": self.swaps.to_checkpoint(),
+            "log_bytes": log_bytes,
         }
         parts = {role.value: Part(str(player.state_stamp), player.learner.save_state) for role, player in self.players.items()}
         parts |= {name: Part(weights.stamp, weights.link) for name, weights in self.saved.items()}
@@ -103,4 +107,5 @@ class Game:
             os.link(directory / name, path)
             self.saved[name] = SavedWeights(stamp, path)
         self.play_seconds = state["play_seconds"]
+        self.swaps = Swaps.from_checkpoint(state.get("swaps"))
         return {Partition(topic, number): offset for topic, number, offset in state["offsets"]}

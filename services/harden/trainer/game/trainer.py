@@ -12,10 +12,19 @@ from harden.trainer.game.tasks.ports import Task
 
 
 class Trainer:
-    def __init__(self, schedule: Schedule, context: GameContext, checkpoints: Checkpoints) -> None:
+    """`log_bytes` is asked before every checkpoint, which keeps the answer; see Surroundings."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        context: GameContext,
+        checkpoints: Checkpoints,
+        log_bytes: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._schedule = schedule
         self.context = context
         self._checkpoints = checkpoints
+        self._log_bytes = log_bytes
 
     @property
     def next_task(self) -> Task | None:
@@ -35,7 +44,8 @@ class Trainer:
                 self.schedule_ahead(task)
             game.history.append(Finished(task.key, task.play(self.context)))
             game.play_seconds += clock() - began
-            game.save(self._checkpoints, self.context.ring.offsets())
+            game.swaps = self.context.publisher.swaps
+            game.save(self._checkpoints, self.context.ring.offsets(), log_bytes=self._log_bytes())
 
     def schedule_ahead(self, step: Learn) -> None:
         """Puts the bouts of the step, and of those that may be in flight beside it, on the ring."""
