@@ -27,7 +27,7 @@ from harden.local.interrupts import Interrupts
 from harden.local.kept_log import open_kept_bus
 from harden.local.lockstep_bus import LockstepBus, Settling
 from harden.local.play import Plan, library_versions
-from harden.local.rundir import LocalRun
+from harden.local.rundir import STORE_IN_PROCESS, LocalRun
 from harden.local.supervisor import RingBroken
 from harden.runtime import logs
 from harden.runtime.lockstep import Lockstep
@@ -115,7 +115,7 @@ def start(plan: Plan, say: Callable[[str], None], interrupts: Interrupts) -> Ite
         if not plan.resume:
             submit_seeds(bus, world)
             generate_keypair(run.signing_key.parent)
-        store, slots = ObjectStore(str(run.store)), plan.experiment.policies.slots.names
+        store, slots = ObjectStore(str(run.store), called=STORE_IN_PROCESS), plan.experiment.policies.slots.names
         ring = InProcessRing(bus)
         # Constructed first, so that it hears what the slots say of the policies they find on the log.
         settling = Settling(bus, slots, plan.experiment.schedule.serve_timeout_s)

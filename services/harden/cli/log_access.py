@@ -21,7 +21,9 @@ from harden.cli.output import note
 from harden.config import KafkaSettings
 from harden.domain.errors import SetupError
 from harden.local.kept_log import read
-from harden.local.rundir import LocalRun
+from harden.local.rundir import STORE_IN_PROCESS, LocalRun
+from harden.store.object_store import ObjectStore
+from harden.store.ports import BlobStore
 
 MAX_RECORDS = 500
 
@@ -45,6 +47,10 @@ class OpenLog:
     verify_key_files: tuple[Path, ...]
     signing_key_file: Path | None  # None where the settings name none
     timeout_s: float
+    store_called: str | None = None
+
+    def store(self) -> BlobStore:
+        return ObjectStore(self.store_uri, called=self.store_called)
 
 
 @contextmanager
@@ -69,7 +75,15 @@ def open_log(where: Where | None) -> Iterator[OpenLog]:
         return
     run = LocalRun(where.run or config.cli.run_dir)
     if run.kept_log.is_file():
-        yield OpenLog(_kept_bus(run), False, str(run.store), (run.verify_key,), run.signing_key, config.cli.read_timeout_s)
+        yield OpenLog(
+            _kept_bus(run),
+            False,
+            str(run.store),
+            (run.verify_key,),
+            run.signing_key,
+            config.cli.read_timeout_s,
+            STORE_IN_PROCESS,
+        )
         return
     with _broker_of(run) as (bootstrap_servers, is_live):
         settings = config.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers})

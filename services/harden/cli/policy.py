@@ -81,7 +81,7 @@ def show(
     """One policy: its lineage and its files, from its verified manifest."""
     with open_log(where) as log:
         one = _find(_publications(log), policy)
-        manifest = fetch_manifest(ObjectStore(log.store_uri), Verifier(log.verify_key_files), one.published)
+        manifest = fetch_manifest(log.store(), Verifier(log.verify_key_files), one.published)
     if json:
         output.as_json({**_row_json(one), "manifest": _manifest_json(manifest)})
         return
@@ -104,7 +104,7 @@ def verify(
     with open_log(where) as log:
         publications = _publications(log)
         chosen = [_find(publications, name) for name in policies] if policies else publications
-        store, verifier = ObjectStore(log.store_uri), Verifier(log.verify_key_files)
+        store, verifier = log.store(), Verifier(log.verify_key_files)
         num_bad = 0
         for one in chosen:
             name = f"{one.published.policy.slot}/{one.published.policy.version} {_short(one.published.policy.digest)}"
@@ -145,7 +145,7 @@ def publish_again(log: OpenLog, policy: str, slot: str | None) -> PolicyRef:
     found = _find(_publications(log), policy)
     if found.state == "retired":
         raise SetupError(f"{policy} is retired and cannot be published again")
-    p, store = found.published, ObjectStore(log.store_uri)
+    p, store = found.published, log.store()
     problem = _problem(store, Verifier(log.verify_key_files), p)
     if problem is not None:
         raise SetupError(f"{policy} does not hold ({problem}), so replicas would refuse it")

@@ -6,11 +6,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from harden.cli.log_access import Where, open_log
-from harden.cli.reporting.gather import as_json, gather
+from harden.cli.reporting.gather import as_json, gather, to_text
 from harden.cli.reporting.headline import figures
 from harden.cli.reporting.page import render
 from harden.cli.reporting.recorded import Recorded, read_run
 from harden.cli.reporting.schema import Report
+from harden.cli.reporting.timings import apart
 from harden.domain.errors import SetupError
 from harden.local.rundir import LocalRun
 from harden.trainer import experiment as experiments
@@ -21,7 +22,7 @@ def report(
     *,
     json: Annotated[bool, Parameter(help="Print the report as well.")] = False,
 ) -> None:
-    """Makes report.json and report.html of a run again."""
+    """Makes report.json and report.html of a run again; of a run in one process also timings.json."""
     local = LocalRun(run)
     made = write_report(local, read_kept(local))
     if json:
@@ -40,9 +41,14 @@ def read_kept(run: LocalRun) -> Recorded:
 
 
 def write_report(run: LocalRun, recorded: Recorded) -> Report:
-    """Puts the report and its page into the run's directory."""
+    """Puts the report and its page into the run's directory; of a run in one process, what was timed into a file of its own."""
     made = gather(run.root, recorded)
-    run.write_text("report.json", as_json(made))
+    if run.kept_log.is_file():
+        content, timings = apart(made)
+        run.write_text("timings.json", to_text(timings))
+        run.write_text("report.json", to_text(content))
+    else:
+        run.write_text("report.json", as_json(made))
     run.write_text("report.html", render(made))
     return made
 

@@ -15,6 +15,10 @@ from harden.domain.errors import SetupError
 # A directory with one of these files is a run, which the next run may replace.
 MARKS = ("supervisor.json", "experiment.yaml", "progress.json", ".lock")
 
+# What references begin with in the store of a run in one process, wherever its directory lies: the digests of two such runs
+# can be compared.
+STORE_IN_PROCESS = "run:store"
+
 
 @dataclass(frozen=True, slots=True)
 class Live:

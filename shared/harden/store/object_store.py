@@ -49,6 +49,9 @@ class ObjectStore:
     Memory of one name is shared by the whole process; `memory://` alone is private. `options` are obstore's own
     (`endpoint`, `region`, `access_key_id`, ...); what they leave out comes from the cloud's usual places, such as
     AWS_ENDPOINT_URL or the role of the pod. Safe to use from many threads.
+
+    `called` is what references begin with in place of `uri`: what names blobs, such as a manifest, then has the same digest
+    wherever the store lies. Every reader has to give it the same name.
     """
 
     def __init__(
@@ -56,10 +59,12 @@ class ObjectStore:
         uri: str,
         *,
         options: Mapping[str, Any] | None = None,
+        called: str | None = None,
         cache_bytes: int = CACHE_BYTES,
         largest_single_put_bytes: int = LARGEST_SINGLE_PUT_BYTES,
     ) -> None:
-        self._store, self.uri = _open(uri, dict(options or {}))
+        self._store, opened = _open(uri, dict(options or {}))
+        self.uri = called or opened
         self._cache = _Cache(cache_bytes)
         self._largest_single_put_bytes = largest_single_put_bytes
 

@@ -1,6 +1,7 @@
 """Makes a report of a run from its log and from supervisor.json, which the command that played the run wrote."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,11 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def as_json(report: Report) -> str:
-    return json.dumps(report.model_dump(by_alias=True, mode="json"), indent=1, allow_nan=False) + "\n"
+    return to_text(report.model_dump(by_alias=True, mode="json"))
+
+
+def to_text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
 def _first_text(*candidates: object) -> str | None:

@@ -1,5 +1,7 @@
 """The report and its parts, as in report.json ("harden.report/1").
 
+In report.json of a run in one process everything that was timed is null, `seconds` whole; it stands in timings.json.
+
 A part may carry more than is named here; it is kept as it came. What is named is what the page shows and people rely on.
 A JSON key is never renamed: a field with a newer name has the old key as its alias.
 """
