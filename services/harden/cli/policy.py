@@ -16,9 +16,9 @@ from harden.domain.errors import PoisonError, SetupError
 from harden.domain.events import Event
 from harden.domain.policy import PolicyManifest, PolicyPublished, PolicyRef, PolicyRefused, PolicyRetired, PolicyServed
 from harden.store.leases import Leases
-from harden.store.object_store import ObjectStore
 from harden.store.policies import fetch_files, fetch_manifest
 from harden.store.policy_log import PolicyLog
+from harden.store.ports import BlobStore
 from harden.store.signing import Signer, Verifier, generate_keypair
 from harden.topics import POLICIES, SERVED, Topic
 
@@ -156,7 +156,7 @@ def publish_again(log: OpenLog, policy: str, slot: str | None) -> PolicyRef:
         writer.close()
 
 
-def _problem(store: ObjectStore, verifier: Verifier, published: PolicyPublished) -> str | None:
+def _problem(store: BlobStore, verifier: Verifier, published: PolicyPublished) -> str | None:
     try:
         manifest = fetch_manifest(store, verifier, published)
         with tempfile.TemporaryDirectory() as scratch:

@@ -26,7 +26,7 @@ def report(
     local = LocalRun(run)
     made = write_report(local, read_kept(local))
     if json:
-        print(as_json(made), end="")
+        print((local.root / "report.json").read_text(encoding="utf-8"), end="")
     else:
         print("\n".join(where_to_look(run, made)))
 

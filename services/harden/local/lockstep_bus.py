@@ -45,8 +45,8 @@ class Settling:
             check()
             if time.monotonic() > deadline:
                 raise SetupError(
-                    f"version {policy.version} of slot {policy.slot} is neither served nor refused after {self._timeout_s:.0f} s; "
-                    "the log of the run says why (policy_waits)"
+                    f"version {policy.version} of slot {policy.slot} is neither served nor refused after "
+                    f"{self._timeout_s:.0f} s; logs/in-process.log of the run says why (policy_waits)"
                 )
             for message in self._reader.poll(POLL_S, MAX_RECORDS):
                 fact = codec.from_message(SERVED, message).fact

@@ -25,7 +25,8 @@ def pack(messages: Iterable[Incoming]) -> bytes:
 
 
 def unpack(data: bytes) -> Iterator[Outgoing]:
-    """ValueError where the bytes are not what `pack` made. A last message that is not whole is left out: its writer was killed."""
+    """ValueError where the bytes are not what `pack` made. A last message that is not whole, as a writer that was killed
+    leaves it, is left out."""
     stream = BytesIO(data)
     try:
         while _is_whole(data, stream.tell()):

@@ -97,7 +97,7 @@ class Batcher:
         return call.answer
 
     def submit_together(self, calls: Sequence[Sequence[GenerateRequest]]) -> "list[Future[Answer]]":
-        """Several calls as if they had arrived at one moment: their batches depend on their order alone, where nobody else asks.
+        """Several calls as if they had arrived at one moment: where nobody else asks, their order alone makes the batches.
 
         Raises TransientError while there is no policy.
         """

@@ -12,8 +12,8 @@ from harden.domain import ids
 from harden.domain.attack import AttackedBout
 from harden.domain.bout import Bout
 from harden.domain.errors import PoisonError, TransientError
-from harden.runtime.service import Service
 from harden.runtime.handling import TooMuchPoison
+from harden.runtime.service import Service
 from tests.support.held import Held, HoldingBus
 from tests.support.workers import (
     Running,

@@ -69,3 +69,17 @@ def test_without_a_checkpoint_or_its_log_there_is_nothing_to_go_on_with(tmp_path
     with pytest.raises(SetupError, match=said), run.claimed(resume=True):
         raise AssertionError("it was claimed")
     assert run.experiment.exists(), "nothing was removed"
+
+
+@pytest.mark.parametrize(
+    ("kept", "in_process", "said"), [("kafka", True, "leave --in-process out"), ("events.binpb", False, "add --in-process")]
+)
+def test_a_run_goes_on_where_its_log_is(tmp_path: Path, kept: str, in_process: bool, said: str) -> None:
+    run = LocalRun(tmp_path / "run")
+    (run.root / "checkpoints" / "00000001").mkdir(parents=True)
+    run.write_text("experiment.yaml", "name: kept")
+    (run.root / kept).mkdir()
+    with pytest.raises(SetupError, match=said), run.claimed(resume=True, in_process=in_process):
+        raise AssertionError("it was claimed")
+    with run.claimed(resume=True, in_process=not in_process):
+        pass
