@@ -1,7 +1,7 @@
 """The same ring in one process: every service's `build` on the in-memory bus, the engine in this process. No Java, no Triton.
 
-For runs that can be repeated bit for bit, for tests, and for debugging. The services run in lockstep, and the log is a file
-that a checkpoint names the length of.
+For runs that can be repeated bit for bit, for debugging, and as what benchmarks compare the ring of processes with. The
+services run in lockstep, and the log is a file; a checkpoint names its length.
 """
 
 import threading
@@ -86,11 +86,11 @@ class InProcessRing:
         self._failure = self._failure or error
 
     def stop(self, services: Lockstep) -> None:
+        """Waits for the trainer, which may be in a step."""
         self.trainer_stop.set()
         services.stop()
         if self._trainer is not None:
             self._trainer.join(STOP_TIMEOUT_S)
-        services.close(STOP_TIMEOUT_S)
 
     def _play(self, play: Callable[[], None]) -> None:
         try:
@@ -123,6 +123,7 @@ def start(plan: Plan, say: Callable[[str], None], interrupts: Interrupts) -> Ite
         served = stack.enter_context(InProcessPolicies(slots, source, TransformersLoader()))
         policies = stack.enter_context(closing(LockstepPolicies(served)))
         services = Lockstep(_services(policies, world, store), bus, policies.run, on_failure=ring.fail)
+        stack.callback(services.close, STOP_TIMEOUT_S)
 
         def check() -> None:
             if ring.trainer_stop.is_set():

@@ -15,14 +15,14 @@ class KeptLog:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab")
+        # Of what survives: counted when it has left this process.
+        self.num_bytes = self._file.tell()
 
     def append(self, messages: Sequence[Incoming]) -> None:
-        self._file.write(codec.pack(messages))
+        data = codec.pack(messages)
+        self._file.write(data)
         self._file.flush()
-
-    @property
-    def num_bytes(self) -> int:
-        return self._file.tell()
+        self.num_bytes += len(data)
 
     def close(self) -> None:
         self._file.close()
