@@ -18,11 +18,12 @@ from harden.config import KafkaSettings
 from harden.domain.bout import Role
 from harden.domain.errors import FencedError, PoisonError
 from harden.domain.events import DeadLetter
+from harden.domain.policy import SLOTS, PolicyPublished
 from harden.local.kafka import LocalKafka
 from harden.topics import ATTACKS, BOUTS, POLICIES, RESPONSES, VERDICTS, Topic
 from harden.trainer.game.tasks.evaluate import Evaluate
 from harden.trainer.game.tasks.learn import Learn
-from tests.support.loop import Loop, a_loop
+from tests.support.loop import EXPERIMENT, Loop, a_loop
 
 WORK = (BOUTS, ATTACKS, RESPONSES, VERDICTS)
 KINDS = ("malformed", "unknown_event", "missing_event_name", "invalid")
@@ -183,3 +184,38 @@ def test_a_second_trainer_fences_off_the_first(bus: Bus, tmp_path: Path) -> None
         loop.trainer()
         with pytest.raises(FencedError):
             first.run()
+
+
+def test_side_games_leave_the_slots_of_the_game_alone(tmp_path: Path) -> None:
+    bus = MemoryBus()
+    bus.create_topics()
+    side_run = {"steps": 2, "grpo": {**EXPERIMENT["defender"]["grpo"], "bouts_per_step": 4}}
+    with a_loop(bus, tmp_path, side_run=side_run, matrix=True) as loop:
+        trainer = loop.trainer()
+        trainer.run()
+        loop.assert_healthy()
+    published = [
+        fact
+        for message in everything_on(bus, [POLICIES.name])
+        if isinstance(fact := codec.from_message(POLICIES, message).fact, PolicyPublished)
+    ]
+    by_slot = {slot: [one for one in published if one.policy.slot == slot] for slot in SLOTS}
+    assert {one.reason for one in by_slot["defender"]} == {"start", "step", "phase_end"}
+    assert [one.reason for one in by_slot["defender_stable"]] == ["start"]
+    # The side run begins and ends there, then every round's defender plays.
+    assert [one.reason for one in by_slot["side"]] == ["side_run", "phase_end", "matrix", "matrix"]
+    game = trainer.context.game
+    assert set(game.players) == set(Role)
+    assert by_slot["defender"][-1].policy.digest == game.players[Role.DEFENDER].by_round[1].policy.digest
+
+
+def test_users_keep_the_policy_that_they_have_when_another_run_begins(tmp_path: Path) -> None:
+    bus = MemoryBus()
+    bus.create_topics()
+    for name in ("first", "second"):
+        with a_loop(bus, tmp_path / name, name=name) as loop:
+            loop.trainer().run(until=lambda task: isinstance(task, Evaluate))
+            loop.assert_healthy()
+    facts = [codec.from_message(POLICIES, message).fact for message in everything_on(bus, [POLICIES.name])]
+    runs = [fact.run_id for fact in facts if isinstance(fact, PolicyPublished) and fact.policy.slot == "defender_stable"]
+    assert len(runs) == 1

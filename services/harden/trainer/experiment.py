@@ -71,17 +71,19 @@ class Slots(_Part):
     defender: SlotName = Slot.DEFENDER
     """The newest defender, a candidate."""
     stable: SlotName = Slot.DEFENDER_STABLE
-    """The policy for users: the run publishes its first version and does not change it afterwards."""
+    """The policy for users. A run publishes to it only where nothing was ever published there."""
+    side: SlotName = Slot.SIDE
+    """Policies of side games, one at a time: the side run's, those of cross-play. Nothing of them moves another slot."""
 
     @model_validator(mode="after")
     def _are_different(self) -> "Slots":
         if len(set(self.names)) < len(self.names):
-            raise ValueError("attacker, defender and stable need a slot each; give them different names")
+            raise ValueError("attacker, defender, stable and side need a slot each; give them different names")
         return self
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (self.attacker, self.defender, self.stable)
+        return (self.attacker, self.defender, self.stable, self.side)
 
     def of(self, role: Role) -> str:
         return self.attacker if role is Role.ATTACKER else self.defender

@@ -13,7 +13,7 @@ survives   being killed at any time (goes on from the checkpoint, trains no bout
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event as StopEvent
 
@@ -78,7 +78,8 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     game = Game(
         run_id=run_id,
         experiment=experiment.model_dump(mode="json"),
-        players={role: _player(role, experiment, seeds, world) for role in Role},
+        players={role.value: _player(role, experiment, seeds, world) for role in Role},
+        new_player=lambda name: _side_player(name, experiment, seeds, world),
         pool=ReplayPool(),
         records=Records(run_dir, run_id, publish),
         remembered=Path(settings.run_dir) / "remembered",
@@ -144,6 +145,12 @@ def _choices(experiment: Experiment) -> dict[str, tuple[Role, AlgorithmChoice]]:
     if experiment.side_run:
         chosen[SIDE_RUN] = (Role.DEFENDER, experiment.side_run)
     return chosen
+
+
+def _side_player(name: str, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Player:
+    """A player of the same kind as its role's, with a learner and a slot of its own."""
+    role, _ = _choices(experiment)[name]
+    return replace(_player(role, experiment, seeds, world), slot=experiment.policies.slots.side)
 
 
 def _player(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Player:

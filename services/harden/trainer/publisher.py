@@ -99,12 +99,15 @@ class Publisher:
         manifest = PolicyManifest(publish_files(self._store, files), probe, lineage)
         return self._noted(self._log.publish(slot, manifest, reason), learner_step)
 
-    def publish_again(self, old: Published, reason: str) -> Published:
-        """Publishes an older policy again for its slot, under a new version."""
+    def publish_again(self, old: Published, reason: str, slot: str | None = None) -> Published:
+        """Publishes an older policy again, under a new version of its slot, or for another slot."""
         policy = old.policy
-        return self._noted(
-            self._log.publish_again(policy.slot, policy.digest, old.manifest, old.lineage, reason), old.learner_step
-        )
+        fact = self._log.publish_again(slot or policy.slot, policy.digest, old.manifest, old.lineage, reason)
+        return self._noted(fact, old.learner_step)
+
+    def is_unused(self, slot: str) -> bool:
+        """Whether nothing was ever published for the slot, by this run or another."""
+        return self._log.newest_version(slot) == 0
 
     def _noted(self, fact: PolicyPublished, learner_step: int) -> Published:
         self.swaps.published_at[fact.policy.digest, fact.policy.version] = fact.published_at

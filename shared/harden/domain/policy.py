@@ -16,9 +16,10 @@ class Slot:
     ATTACKER: Final = "attacker"
     DEFENDER: Final = "defender"  # the newest candidate, swapped after every publication
     DEFENDER_STABLE: Final = "defender_stable"  # what users get
+    SIDE: Final = "side"  # policies of side games: a side run, cross-play
 
 
-SLOTS: Final = (Slot.ATTACKER, Slot.DEFENDER, Slot.DEFENDER_STABLE)
+SLOTS: Final = (Slot.ATTACKER, Slot.DEFENDER, Slot.DEFENDER_STABLE, Slot.SIDE)
 
 
 @dataclass(frozen=True, slots=True)

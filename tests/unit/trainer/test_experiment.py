@@ -89,7 +89,7 @@ def test_an_old_key_names_the_new_one(changes: dict[str, Any], message: str) -> 
 
 def test_players_may_use_slots_of_any_name() -> None:
     slots = parsed(policies={"slots": {"attacker": "opponent_3"}}).policies.slots
-    assert slots.names == ("opponent_3", "defender", "defender_stable")
+    assert slots.names == ("opponent_3", "defender", "defender_stable", "side")
     assert (slots.of(Role.ATTACKER), slots.of(Role.DEFENDER)) == ("opponent_3", "defender")
 
 

@@ -16,7 +16,6 @@ from harden.trainer.core import plan, results
 from harden.trainer.core.plan import BatchKey
 from harden.trainer.experiment import Experiment
 from harden.trainer.game.observing import Observer
-from harden.trainer.game.player import Player
 from harden.trainer.game.state import Game
 from harden.trainer.inbox import Inbox
 from harden.trainer.publisher import Published, Publisher
@@ -73,38 +72,45 @@ class GameContext:
         judged = self.ask(plan.evaluation_bouts(batch, suites, self.greedy()))
         return results.rates(judged, {suite.name: suite.measures for suite in suites}, self.experiment.seed)
 
-    def batch(self, round_: int, step: int, name: str) -> BatchKey:
-        return BatchKey(self.game.run_id, round_, step, name, self.policies(), self.experiment.panel)
+    def batch(self, round_: int, step: int, name: str, policies: Mapping[Role, PolicyRef] | None = None) -> BatchKey:
+        """`policies`: the current ones of the game unless given."""
+        return BatchKey(self.game.run_id, round_, step, name, policies or self.policies(), self.experiment.panel)
 
     def greedy(self) -> Sampling:
         return Sampling(self.experiment.sampling.response.max_tokens, temperature=0.0)
 
     # Policies
 
-    def policies(self) -> dict[Role, PolicyRef]:
-        return {role: self.current(role).policy for role in Role}
+    def policies(self, player: str = "") -> dict[Role, PolicyRef]:
+        """The current ones of the game. Where `player` is one of a side game, its policy takes the place of its role's."""
+        current = {role: self.current(role).policy for role in Role}
+        if player:
+            current[self.game.players[player].role] = self.current(player).policy
+        return current
 
-    def current(self, role: Role) -> Published:
-        current = self.game.players[role].current
+    def current(self, player: str) -> Published:
+        current = self.game.players[player].current
         assert current is not None, "a schedule begins with publications"
         return current
 
     def wait_until_served(self, published: Published) -> None:
         self.inbox.wait_until_served(published.policy, self.experiment.schedule.serve_timeout_s)
 
-    def go_back(self, player: Player, to: Published, reason: str) -> Published:
-        """Publishes an older policy again, under a new version, and waits until that is served."""
-        published = player.go_back(self.publisher, to, reason)
-        self.observer.published(published)
-        self.wait_until_served(published)
-        return published
+    def serve_aside(self, policy: Published, reason: str) -> Published:
+        """Publishes a policy of the game for the slot of side games, and waits until it is served there."""
+        return self._served(self.publisher.publish_again(policy, reason, self.experiment.policies.slots.side))
 
     def roll_back(self) -> Published:
         """The defender of the last good round again: in the learner, on the topic, in Triton."""
         player = self.game.players[Role.DEFENDER]
         good = player.by_round[self.game.good_round]
         player.load(self.game.saved["good"].path)
-        return self.go_back(player, good, "rollback")
+        return self._served(player.go_back(self.publisher, good, "rollback"))
+
+    def _served(self, published: Published) -> Published:
+        self.observer.published(published)
+        self.wait_until_served(published)
+        return published
 
     def close_round(self, round_: int) -> None:
         """Closes the round's account of bouts and swaps."""

@@ -39,20 +39,11 @@ class Player:
 
     def publish(self, publisher: Publisher, *, round_: int, reason: str) -> Published:
         """Publishes the learner's weights as the next version."""
-        published = self._publish(publisher, self.slot, round_, reason)
-        self._now_current(published)
-        return published
-
-    def publish_stable(self, publisher: Publisher, slot: str) -> Published:
-        """Gives users the weights as they are now: the first version of their slot, which only a passed gate moves on."""
-        return self._publish(publisher, slot, 0, "start")
-
-    def _publish(self, publisher: Publisher, slot: str, round_: int, reason: str) -> Published:
         with tempfile.TemporaryDirectory(prefix="harden-policy-") as scratch:
             weights = Path(scratch) / WEIGHTS_FILE
             self.learner.save_weights(weights)
-            return publisher.publish(
-                slot,
+            published = publisher.publish(
+                self.slot,
                 self.files(weights),
                 self.probe(),
                 learner_step=self.updates,
@@ -60,12 +51,18 @@ class Player:
                 parent=self.current.policy.digest if self.current else None,
                 reason=reason,
             )
+        self._now_current(published)
+        return published
 
     def go_back(self, publisher: Publisher, to: Published, reason: str) -> Published:
         """Publishes an older policy again, under a new version. The learner's weights are the caller's business."""
         published = publisher.publish_again(to, reason)
         self._now_current(published)
         return published
+
+    def begin_as(self, published: Published) -> None:
+        """`published`, whose weights the learner has, is the player's current policy."""
+        self._now_current(published)
 
     @property
     def state_stamp(self) -> str:

@@ -44,7 +44,7 @@ class Learn:
         schedule([self], context)
         game = context.game
         judged = context.take(game.scheduled.pop(self.key))
-        player = game.players[self.role]
+        player = game.players[self.name]
         step = StepContext(game.run_id, self.round, self.step, context.material.seeds, player.lag_of)
         learned = context.algorithms[self.name].terms(judged, step)
         report = player.step(learned.terms)
@@ -53,7 +53,8 @@ class Learn:
         for bout in judged:
             reason = learned.dropped.get(bout.bout.bout_id)
             game.ledger.end(bout.bout.bout_id, End.DROPPED if reason else End.TRAINED, reason or "")
-        game.pool.add(results.successes(judged))
+        if not self.recipe:  # what a side game finds is not replayed in the game
+            game.pool.add(results.successes(judged))
         context.observer.learned(StepKey(self.role, self.round, self.step, self.name), report, learned, judged, game)
         return {
             "round": self.round,
@@ -69,7 +70,8 @@ def schedule(steps: Sequence[Learn], context: GameContext) -> None:
     for step in steps:
         if step.key in game.scheduled:
             continue
-        request = BoutRequest(context.batch(step.round, step.step, step.name), context.material.seeds, game.pool.sample)
+        batch = context.batch(step.round, step.step, step.name, context.policies(step.name))
+        request = BoutRequest(batch, context.material.seeds, game.pool.sample)
         bouts = context.algorithms[step.name].bouts(request)
         bout_ids = [bout.bout_id for bout in bouts]
         game.ledger.schedule(bout_ids, step.round)
