@@ -169,6 +169,15 @@ def test_an_evaluation_bout_is_waited_for_where_it_was_expected_and_counted_nowh
     assert desk.is_past_everything()
 
 
+def test_an_evaluation_bout_that_died_is_not_waited_for(desk: Desk) -> None:
+    bouts = [a_bout(name, learner=None) for name in ("dead", "judged")]
+    desk.inbox.expect([bout.bout_id for bout in bouts])
+    desk.bus.put(dead(bouts[0]), played(bouts[1]))
+    began = desk.now.at
+    assert desk.take(bouts) == [bouts[1]]
+    assert desk.now.at - began < TIMEOUT_S
+
+
 def test_a_stop_ends_the_wait_and_gives_nothing_up(desk: Desk) -> None:
     bouts = desk.open("a", "b")
     desk.bus.put(played(bouts[0]))
