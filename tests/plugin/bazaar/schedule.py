@@ -11,9 +11,8 @@ class UntilRollback:
         self._alternate = Alternate(lengths)
 
     def next(self, history: History) -> Task | None:
-        if history and history[-1].outcome.get("rolled_back"):
-            return None
-        return self._alternate.next(history)
+        task = self._alternate.next(history)  # refuses a history that it does not lead to
+        return None if history and history[-1].outcome.get("rolled_back") else task
 
     def progress(self, history: History) -> float:
         return self._alternate.progress(history)
