@@ -67,12 +67,25 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyBase:
+    """The policy that an adapter stands on, by its digest, and where its signed manifest lies. It is a whole one."""
+
+    digest: str
+    manifest: BlobRef
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyManifest:
-    """Everything that says what a policy is. Its digest is the policy's name, in every slot."""
+    """Everything that says what a policy is. Its digest is the policy's name, in every slot.
+
+    With a `base`, the files are a LoRA adapter in peft's layout and the policy is the base with it; the probe is of both
+    together. Without one, the files are the whole policy.
+    """
 
     files: tuple[PolicyFile, ...]
     probe: Probe
     lineage: Lineage
+    base: PolicyBase | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,4 +178,7 @@ class RefusalReason:
     WRONG_VOCABULARY = "wrong_vocabulary"
     NOT_FINITE = "not_finite"
     UNLOADABLE = "unloadable"
+    MISSING_BASE = "missing_base"  # of an adapter: its manifest or a file is not in the store
+    BASE_IS_ADAPTER = "base_is_adapter"
+    UNKNOWN_MODULES = "unknown_modules"  # an adapter is for modules that its base does not have
     PROBE_MISMATCH = "probe_mismatch"
