@@ -15,14 +15,15 @@ from transformers.utils import logging as transformers_logging
 
 from harden.domain.errors import PoisonError
 from harden.domain.policy import RefusalReason
+from harden.serving import adapters
 from harden.serving.model_files import ModelFiles, examine
 from harden.serving.ports import Engine
 from harden.serving.prompt_encoder import PromptEncoder
 from harden.serving.transformers_engine import TransformersEngine
 
 NAMED_IN_A_REFUSAL = 3
-# transformers' loading changes global state while it runs (initialisers, default dtype), so slots load one at a time.
-_FROM_PRETRAINED = threading.Lock()
+# transformers and peft change global state while they load (initialisers, default dtype), so slots load one at a time.
+_GLOBAL_STATE = threading.Lock()
 
 
 class TransformersLoader:
@@ -35,23 +36,31 @@ class TransformersLoader:
         # A swap is no event for people's terminals.
         transformers_logging.disable_progress_bar()
 
-    def load(self, directory: Path, like: Engine | None = None) -> TransformersEngine:
+    def load(self, directory: Path, like: Engine | None = None, adapter: Path | None = None) -> TransformersEngine:
         """Raises PoisonError with a RefusalReason."""
         files = examine(directory)
-        if isinstance(like, TransformersEngine) and like.files is not None and like.files.is_alike(files):
-            model = _filled(like, files, self._device)
-            if model is not None:
-                return TransformersEngine(model, like.encoder, files)
-        return self._load_new(files)
+        added = adapters.read(adapter) if adapter else None
+        model, encoder = self._like(like, files) or self._new(files)
+        if added is not None:
+            with _GLOBAL_STATE:
+                adapters.merge(added, model, self._device)
+        return TransformersEngine(model, encoder, files)
 
-    def _load_new(self, files: ModelFiles) -> TransformersEngine:
+    def _like(self, like: Engine | None, files: ModelFiles) -> tuple[Any, PromptEncoder] | None:
+        """A model of `like`'s kind and its processor; None where the files are of another kind."""
+        if not isinstance(like, TransformersEngine) or like.files is None or not like.files.is_alike(files):
+            return None
+        model = _filled(like, files, self._device)
+        return None if model is None else (model, like.encoder)
+
+    def _new(self, files: ModelFiles) -> tuple[Any, PromptEncoder]:
         directory = files.directory
         try:
             config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
             sees_images = getattr(config, "vision_config", None) is not None
             auto: Any = AutoModelForImageTextToText if sees_images else AutoModelForCausalLM
             encoder = PromptEncoder(directory, sees_images=sees_images)
-            with _FROM_PRETRAINED:
+            with _GLOBAL_STATE:
                 model, report = auto.from_pretrained(
                     directory,
                     config=config,
@@ -65,12 +74,12 @@ class TransformersLoader:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             raise PoisonError(RefusalReason.UNLOADABLE, f"{type(error).__name__}: {str(error)[:500]}") from error
         _refuse_misfits(report)
-        _refuse_infinite(model.state_dict())
+        adapters.refuse_infinite(model.state_dict())
         num_rows = model.get_input_embeddings().weight.shape[0]
         if encoder.vocab_size > num_rows:
             detail = f"the tokenizer knows {encoder.vocab_size} tokens, the weights {num_rows}"
             raise PoisonError(RefusalReason.WRONG_VOCABULARY, detail)
-        return TransformersEngine(model.to(self._device), encoder, files)
+        return model.to(self._device), encoder
 
 
 def _filled(like: TransformersEngine, files: ModelFiles, device: torch.device) -> Any | None:
@@ -87,7 +96,7 @@ def _filled(like: TransformersEngine, files: ModelFiles, device: torch.device) -
                 tensors[names[name]] = tensor.to(types[names[name]])
     except SafetensorError as error:
         raise PoisonError(RefusalReason.UNLOADABLE, str(error)) from error
-    _refuse_infinite(tensors)
+    adapters.refuse_infinite(tensors)
     # Everything but the weights is copied, buffers that no file holds included.
     parameters = {id(p): torch.nn.Parameter(torch.empty_like(p, device="meta"), False) for p in like.model.parameters()}
     model = copy.deepcopy(like.model, dict(parameters))
@@ -114,10 +123,3 @@ def _refuse_misfits(report: dict[str, Iterable[Any]]) -> None:
             some = ", ".join(names[:NAMED_IN_A_REFUSAL])
             detail = f"{len(names)} tensors are {kind.removesuffix('_keys')}, such as {some}"
             raise PoisonError(RefusalReason.WRONG_SHAPES, detail)
-
-
-def _refuse_infinite(tensors: dict[str, torch.Tensor]) -> None:
-    for name, tensor in tensors.items():
-        # A sum is finite only if every term is, and takes no memory; where it overflows, each value is looked at.
-        if tensor.is_floating_point() and not tensor.sum().isfinite() and not tensor.isfinite().all():
-            raise PoisonError(RefusalReason.NOT_FINITE, f"{name} holds values that are not finite")
