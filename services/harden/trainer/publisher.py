@@ -9,6 +9,7 @@ from harden.domain.completion import SamplingStats
 from harden.domain.conversation import BlobRef
 from harden.domain.policy import (
     Lineage,
+    PolicyBase,
     PolicyManifest,
     PolicyPublished,
     PolicyRef,
@@ -93,10 +94,13 @@ class Publisher:
         round_: int,
         parent: str | None,
         reason: str,
+        base: Published | None = None,
     ) -> Published:
-        """Weights and everything needed to run them. Doing it twice yields the same digest under another version."""
+        """Weights and everything needed to run them, or an adapter on `base`, which is published whole. Doing it twice yields
+        the same digest under another version."""
         lineage = Lineage(self._run_id, round_, learner_step, parent, "trainer")
-        manifest = PolicyManifest(publish_files(self._store, files), probe, lineage)
+        stands_on = PolicyBase(base.policy.digest, base.manifest) if base else None
+        manifest = PolicyManifest(publish_files(self._store, files), probe, lineage, stands_on)
         return self._noted(self._log.publish(slot, manifest, reason), learner_step)
 
     def publish_again(self, old: Published, reason: str) -> Published:
