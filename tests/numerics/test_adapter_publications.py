@@ -1,5 +1,6 @@
 """From a learner with adapters to what answers: the same policy, in a fraction of the bytes."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,10 @@ def merged(player: Player, side: Side) -> PolicyManifest:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_replica_and_learner_merge_to_the_same_bits(side: Side, tmp_path: Path, dtype: str) -> None:
-    player = a_player(a_text_model(tmp_path / "model", num_layers=2, hidden=64), dtype=dtype)
+    directory = a_text_model(tmp_path / "model", num_layers=2, hidden=64)
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps(config | {"dtype": dtype}))  # what it is served in
+    player = a_player(directory, dtype=dtype)
     base = side.fetch(side.manifest(begin(player, side)), tmp_path / "base")
     learn(player)
     adapter = side.fetch(side.manifest(player.publish(side.publisher, round_=1, reason="step")), tmp_path / "adapter")
@@ -119,7 +123,8 @@ def test_replica_and_learner_merge_to_the_same_bits(side: Side, tmp_path: Path, 
     learned = player.learner.weights()
     assert learned.keys() <= served.keys()
     for name, tensor in learned.items():
-        assert torch.equal(served[name].to(tensor.dtype), tensor), name
+        assert served[name].dtype == tensor.dtype
+        assert torch.equal(served[name], tensor), name
 
 
 def test_only_the_first_policy_of_a_run_is_published_whole(side: Side, tmp_path: Path) -> None:
