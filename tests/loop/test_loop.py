@@ -20,6 +20,8 @@ from harden.domain.errors import FencedError, PoisonError
 from harden.domain.events import DeadLetter
 from harden.domain.policy import SLOTS, PolicyPublished
 from harden.local.kafka import LocalKafka
+from harden.store.policies import fetch_manifest
+from harden.store.signing import Verifier
 from harden.topics import ATTACKS, BOUTS, POLICIES, RESPONSES, VERDICTS, Topic
 from harden.trainer.game.tasks.evaluate import Evaluate
 from harden.trainer.game.tasks.learn import Learn
@@ -219,3 +221,22 @@ def test_users_keep_the_policy_that_they_have_when_another_run_begins(tmp_path: 
     facts = [codec.from_message(POLICIES, message).fact for message in everything_on(bus, [POLICIES.name])]
     runs = [fact.run_id for fact in facts if isinstance(fact, PolicyPublished) and fact.policy.slot == "defender_stable"]
     assert len(runs) == 1
+
+
+def test_a_game_with_adapters_publishes_them_on_its_first_policies(tmp_path: Path) -> None:
+    """Whole policies are only what each slot began with; every one of the rest was served, or the game would not have ended."""
+    bus = MemoryBus()
+    bus.create_topics()
+    adapted = {role: {**EXPERIMENT[role], "learner": {"lora": {"rank": 2, "alpha": 4}}} for role in ("defender", "attacker")}
+    with a_loop(bus, tmp_path, **adapted) as loop:
+        loop.trainer().run()
+        loop.assert_healthy()
+        verifier = Verifier({loop.signer.key_id: loop.signer.public_key})
+        facts = [codec.from_message(POLICIES, message).fact for message in everything_on(bus, [POLICIES.name])]
+        manifests = [fetch_manifest(loop.store, verifier, fact) for fact in facts if isinstance(fact, PolicyPublished)]
+    whole = [manifest for manifest in manifests if manifest.base is None]
+    adapters = [manifest for manifest in manifests if manifest.base is not None]
+    assert {manifest.lineage.step for manifest in whole} == {0}
+    assert len(adapters) >= 3
+    sizes = [sum(file.blob.num_bytes for file in manifest.files) for manifest in (whole[0], adapters[-1])]
+    assert sizes[1] < 0.2 * sizes[0], sizes

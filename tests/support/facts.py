@@ -11,6 +11,7 @@ from harden.domain.conversation import BlobRef, Conversation, Image, Message, Sp
 from harden.domain.events import DeadLetter, Event, EventMeta, Fact
 from harden.domain.policy import (
     Lineage,
+    PolicyBase,
     PolicyFile,
     PolicyManifest,
     PolicyPublished,
@@ -185,12 +186,13 @@ def a_lineage() -> Lineage:
     return Lineage(run_id="run-0", round=1, step=12, parent=a_digest("parent policy"), produced_by="trainer")
 
 
-def a_manifest(files: tuple[PolicyFile, ...] = ()) -> PolicyManifest:
+def a_manifest(files: tuple[PolicyFile, ...] = (), base: PolicyBase | None = None) -> PolicyManifest:
     prompt = ProbePrompt(Conversation.of_user("is moonwater wet?"), (5, 6, 7), (-0.1, -1.7, -2.3))
     return PolicyManifest(
         files=files or (PolicyFile("model.safetensors", a_blob(b"weights")), PolicyFile("config.json", a_blob(b"{}"))),
         probe=Probe((prompt,), tolerance=1e-3),
         lineage=a_lineage(),
+        base=base,
     )
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from harden.serving.ports import Prompt
 from harden.trainer.learner.batch import check, encoded
 from harden.trainer.learner.report import NON_FINITE, StepReport
+from harden.trainer.learner.settings import LearnerSettings
 from harden.trainer.objectives.ports import Sample, Term, samples_of
 
 # Padding and the begin of a text are never said; every answer ends with END.
@@ -33,6 +34,7 @@ class FakeLearner:
 
     def __init__(self, name: str = "fake") -> None:
         self.model = _Model()
+        self.settings = LearnerSettings()
         self.step_count = 0
         self._name = name
         self._policy = torch.zeros(2, dtype=torch.float64)

@@ -58,7 +58,7 @@ EXPERIMENT: dict[str, Any] = {
         "grpo": {"bouts_per_step": 4, "num_attacks": 1, "num_responses": 2, "mix": [_ATTACK, _ORDINARY]},
     },
     "attacker": {"steps": 1, "grpo": {"bouts_per_step": 2, "num_attacks": 2, "num_responses": 1, "mix": [_ATTACK]}},
-    "monitor_arm": {
+    "side_run": {
         "steps": 1,
         "grpo": {"bouts_per_step": 2, "num_attacks": 1, "num_responses": 2, "mix": [_ATTACK]},
     },
@@ -89,8 +89,8 @@ def _rules(changes: str) -> _Rules:
     schedule = {**EXPERIMENT["schedule"], **given.pop("schedule", {})}
     experiment = experiments.parse({**EXPERIMENT, **given, "schedule": schedule}, "the test's experiment")
     roles: dict[str, tuple[Role, AlgorithmChoice]] = {role.value: (role, experiment.part(role)) for role in Role}
-    if experiment.monitor_arm:
-        roles[SIDE_RUN] = (Role.DEFENDER, experiment.monitor_arm)
+    if experiment.side_run:
+        roles[SIDE_RUN] = (Role.DEFENDER, experiment.side_run)
     return _Rules(
         experiment,
         roles,
@@ -106,7 +106,7 @@ def a_trainer(directory: Path, bus: AnsweringBus, *, stop: threading.Event | Non
     run_dir, run_id = RunDir(directory / "run"), run_id_of(experiment)
 
     def tell(record: Record) -> None:
-        ring.tell(record)
+        ring.publish(record)
 
     game = a_game(directory, experiment, tell)
     checkpoints = Checkpoints(run_dir.root)
@@ -131,7 +131,7 @@ def a_trainer(directory: Path, bus: AnsweringBus, *, stop: threading.Event | Non
             guarded_suite=GUARDED,
             algorithms={name: choice.algorithm for name, (_, choice) in rules.roles.items()},
             run_id=run_id,
-            tell=tell,
+            publish=tell,
         ),
         clock=lambda: NOON,
     )
@@ -144,7 +144,8 @@ def a_game(directory: Path, experiment: Experiment, tell: Callable[[Record], Non
     return Game(
         run_id=run_id,
         experiment=experiment.model_dump(mode="json"),
-        players={role: a_player(directory, role, experiment.policies.slots.of(role)) for role in Role},
+        players={role.value: a_player(directory, role, experiment.policies.slots.of(role)) for role in Role},
+        new_player=lambda name: a_player(directory, Role.DEFENDER, experiment.policies.slots.side),
         pool=ReplayPool(),
         records=Records(run_dir, run_id, tell),
         remembered=run_dir.root / "remembered",

@@ -68,12 +68,25 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyBase:
+    """The policy that an adapter stands on, by its digest, and where its signed manifest lies. It is a whole one."""
+
+    digest: str
+    manifest: BlobRef
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyManifest:
-    """The content of a policy. Its digest names the policy in every slot."""
+    """The content of a policy. Its digest names the policy in every slot.
+
+    With a `base`, the files are a LoRA adapter in peft's layout, the policy is the base with the adapter added, and the probe
+    is of both together. Without a base, the files are the whole policy.
+    """
 
     files: tuple[PolicyFile, ...]
     probe: Probe
     lineage: Lineage
+    base: PolicyBase | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,4 +179,7 @@ class RefusalReason:
     WRONG_VOCABULARY = "wrong_vocabulary"
     NOT_FINITE = "not_finite"
     UNLOADABLE = "unloadable"
+    MISSING_BASE = "missing_base"  # of an adapter: its manifest or a file is not in the store
+    BASE_IS_ADAPTER = "base_is_adapter"
+    UNKNOWN_MODULES = "unknown_modules"  # an adapter is for modules that its base does not have
     PROBE_MISMATCH = "probe_mismatch"

@@ -16,6 +16,7 @@ from harden.domain.conversation import BlobRef, Conversation, Image, Message, Sp
 from harden.domain.events import DeadLetter, Event, EventMeta, Fact
 from harden.domain.policy import (
     Lineage,
+    PolicyBase,
     PolicyFile,
     PolicyManifest,
     PolicyPublished,
@@ -257,6 +258,7 @@ MANIFESTS = st.builds(
     st.lists(st.builds(PolicyFile, NAME.map("weights/a{}.safetensors".format), BLOBS), min_size=1, max_size=3).map(tuple),
     st.builds(Probe, st.lists(PROBES, min_size=1, max_size=2).map(tuple), st.floats(1e-9, 1)),
     LINEAGES,
+    st.none() | st.builds(PolicyBase, DIGESTS, BLOBS),
 )
 
 

@@ -239,7 +239,7 @@ def test_an_evaluation_names_the_policies_that_the_round_ended_with(before: Befo
     game = trainer.context.game
     for role, player in game.players.items():
         assert player.by_round[1] == player.current != player.by_round[0]
-        assert game.records.of(1)["policies"][role.value] == player.by_round[1].policy.digest
+        assert game.records.of(1)["policies"][role] == player.by_round[1].policy.digest
 
 
 def test_what_is_evaluated_is_not_in_the_account_of_training_bouts(before: Before) -> None:
@@ -325,7 +325,7 @@ def test_a_round_that_breaks_a_limit_is_rolled_back_everywhere(bus: AnsweringBus
     assert policy_of(player)[0] == 2
     outcome = Monitor(1).play(trainer.context)
     assert outcome["rolled_back"]
-    assert [breach.split(":")[0] for breach in outcome["breaches"]] == ["refusal_ordinary", "accuracy_ordinary"]
+    assert [breach.split(":")[0] for breach in outcome["breaches"]] == ["over_refusal", "benign_accuracy"]
     # In the learner, on the log and in what the round ended with.
     assert policy_of(player) == [0.0, 0.0]
     back = published(bus)[-1]
@@ -378,37 +378,37 @@ def test_groups_without_variance_are_evidence_too(bus: AnsweringBus, before: Bef
 # Side run
 
 
-def test_a_side_run_begins_with_the_first_defender(bus: AnsweringBus, before: Before) -> None:
+def test_a_side_run_begins_with_the_first_defender_in_a_slot_of_its_own(bus: AnsweringBus, before: Before) -> None:
     trainer = before(f"round-2/{SIDE_RUN}/start")
-    player = defender(trainer)
-    assert policy_of(player)[0] == 2
     StartSideRun(2).play(trainer.context)
+    player = trainer.context.game.players[SIDE_RUN]
     assert policy_of(player) == [0.0, 0.0]
-    assert published(bus)[-1].policy.digest == player.by_round[0].policy.digest
+    first = defender(trainer).by_round[0].policy
+    assert published(bus, Slot.SIDE)[-1].policy.digest == first.digest
     assert player.current is not None
     assert trainer.context.publisher.is_served(player.current.policy)
+    pooled = trainer.context.game.pool.to_json()
     Learn(Role.DEFENDER, 2, 0, 1, SIDE_RUN).play(trainer.context)
     step = bus.facts(STEPS)[-1]
     assert isinstance(step, StepFinished)
     assert (step.side_run, step.role) == (SIDE_RUN, Role.DEFENDER)
+    assert {bout.defender.slot for bout in bouts(bus) if bout.round == 2 and bout.purpose is Purpose.TRAIN} == {Slot.SIDE}
+    assert (policy_of(player)[0], policy_of(defender(trainer))[0]) == (1, 2), "the game's own defender is left alone"
+    assert trainer.context.game.pool.to_json() == pooled
 
 
 @pytest.mark.parametrize("refuses", [True, False])
-def test_a_side_run_that_breaks_a_limit_is_rolled_back_to_the_last_good_round(
+def test_a_side_run_is_checked_by_the_monitor_and_leaves_the_game_as_it_was(
     bus: AnsweringBus, before: Before, refuses: bool
 ) -> None:
     trainer = before(f"round-2/{SIDE_RUN}/end")
     player, game = defender(trainer), trainer.context.game
-    kept, good = policy_of(player), player.by_round[game.good_round]
-    assert kept[0] == 1
+    kept, current = policy_of(player), player.current
     bus.answers = lambda bout: [played(bout, refuses=refuses)]
     outcome = EndSideRun(2, 1).play(trainer.context)
     assert outcome["rolled_back"] is refuses
-    assert player.current is not None
-    if refuses:
-        assert (policy_of(player)[0], player.current.policy.digest) == (2, good.policy.digest)
-    else:
-        assert policy_of(player) == kept
+    assert (policy_of(player), player.current) == (kept, current)
+    assert set(game.players) == set(Role)
     told = bus.facts(ROUNDS)[-1]
     assert isinstance(told, SideRunFinished)
     assert (told.name, told.steps, told.refusal.rate, told.accuracy.rate) == (SIDE_RUN, 1, float(refuses), float(not refuses))
@@ -420,12 +420,12 @@ def test_a_side_run_that_breaks_a_limit_is_rolled_back_to_the_last_good_round(
 # CrossPlay
 
 
-def test_every_attacker_plays_every_defender_and_the_last_one_is_back_afterwards(bus: AnsweringBus, before: Before) -> None:
-    trainer = before("round-2/cross-play", monitor_arm=None)
+def test_every_attacker_plays_every_defender_and_the_served_ones_stay(bus: AnsweringBus, before: Before) -> None:
+    trainer = before("round-2/cross-play", side_run=None)
     player, game = defender(trainer), trainer.context.game
     final, learned = player.current, policy_of(player)
     assert final is not None
-    versions = len(published(bus))
+    live = published(bus)
     asked = dict.fromkeys((one.policy.digest for one in player.by_round.values()), 0)
 
     def answer(bout: Bout) -> list[Fact]:
@@ -438,10 +438,9 @@ def test_every_attacker_plays_every_defender_and_the_last_one_is_back_afterwards
     assert [len(row) for row in matrix["attack_success"]] == [2, 2]
     num_attacks = sum(len(attacks) for attacks in game.attacks_by_round.values())
     assert set(asked.values()) == {num_attacks}
-    played_in = [fact.policy.digest for fact in published(bus)[versions:]]
-    assert played_in == [player.by_round[0].policy.digest, player.by_round[1].policy.digest, final.policy.digest]
-    assert player.current is not None
-    assert player.current.policy.digest == final.policy.digest
+    assert [fact.policy.digest for fact in published(bus, Slot.SIDE)] == [player.by_round[n].policy.digest for n in (0, 1)]
+    assert published(bus) == live
+    assert player.current == final
     assert policy_of(player) == learned, "the learner keeps its weights"
     told = bus.facts(ROUNDS)[-1]
     assert isinstance(told, CrossPlayFinished)

@@ -78,7 +78,7 @@ def test_a_whole_game_accounts_for_every_bout_and_tells_everything(tmp_path: Pat
     assert game.ledger.num_open() == 0
     account = game.ledger.account(1)
     assert (account.scheduled, account.trained) == (2 * 4 + 2, 2 * 4 + 2)
-    assert {player.updates for player in game.players.values()} == {3, 1}
+    assert {name: player.updates for name, player in game.players.items()} == {"defender": 2, "attacker": 1}
     kinds = [type(fact) for fact in bus.facts(ROUNDS)]
     assert kinds == [RoundFinished, RoundFinished, SideRunFinished, CrossPlayFinished]
     assert len(bus.facts(STEPS)) == 4

@@ -109,6 +109,16 @@ def test_a_run_does_not_go_on_with_another_recipe_and_says_what_changed() -> Non
         experiments.refuse_changed(before, now)
 
 
+def test_adapters_are_published_as_adapters_unless_asked_otherwise() -> None:
+    attacker = yaml.safe_load(DEMO.read_text())["attacker"]
+    for given, publish in (({}, "adapter"), ({"publish": "full"}, "full")):
+        lora = parsed(attacker={**attacker, "learner": {"lora": given}}).attacker.learner.lora
+        assert lora is not None
+        assert lora.publish == publish
+    with pytest.raises(SetupError, match=r"attacker\.learner\.lora\.publish"):
+        parsed(attacker={**attacker, "learner": {"lora": {"publish": "merged"}}})
+
+
 def test_a_schedule_that_is_not_installed_is_refused_by_name() -> None:
     content = experiments.load(DEMO).model_dump(mode="json")
     content["schedule"]["name"] = "simultaneous"

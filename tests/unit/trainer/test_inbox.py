@@ -227,7 +227,7 @@ def test_a_policy_that_is_served_is_waited_for_no_longer(desk: Desk) -> None:
 )
 def test_a_policy_that_nobody_or_not_everybody_serves_fails_the_run_when_the_time_is_up(desk: Desk, said: list) -> None:
     desk.bus.put(*said)
-    with pytest.raises(SetupError, match=rf"no replica serves version 4 of slot {POLICY.slot} after 10 s; see whether Triton"):
+    with pytest.raises(SetupError, match=rf"no replica serves version 4 of slot {POLICY.slot} after 10 s; check that Triton"):
         desk.inbox.wait_until_served(POLICY, TIMEOUT_S)
 
 
@@ -241,7 +241,7 @@ def test_as_many_replicas_are_waited_for_as_the_settings_ask() -> None:
 
 
 def test_a_refusal_fails_the_run_at_once_with_what_the_replica_said(desk: Desk) -> None:
-    desk.publisher.swaps.published_at[POLICY.digest, POLICY.version] = NOON
+    desk.publisher.swaps.published_at[POLICY] = NOON
     desk.bus.put(PolicyRefused(POLICY, "triton-1", "wrong_signature", "not signed by us", None, NOON))
     began = desk.now.at
     with pytest.raises(SetupError, match=r"triton-1 refuses version 4 of slot defender \(wrong_signature: not signed by us\)"):
@@ -251,7 +251,7 @@ def test_a_refusal_fails_the_run_at_once_with_what_the_replica_said(desk: Desk) 
 
 def test_a_refusal_of_another_policy_is_no_reason_to_fail(desk: Desk) -> None:
     other = a_policy(version=3)
-    desk.publisher.swaps.published_at[other.digest, other.version] = NOON
+    desk.publisher.swaps.published_at[other] = NOON
     desk.bus.put(PolicyRefused(other, "triton-0", "truncated", "short", None, NOON), a_lease(POLICY))
     desk.inbox.wait_until_served(POLICY, TIMEOUT_S)
 

@@ -47,7 +47,7 @@ class Press:
     def hear(self, policy: PolicyRef, replica: str = "triton-0", *, after_s: float = 1.0, lasts_s: float = 60.0) -> None:
         """A lease from `after_s` seconds after now."""
         at = self.now.at + after_s
-        self.publisher.heard(a_lease(policy, replica, served_at=at, until=at + lasts_s))
+        self.publisher.note_status(a_lease(policy, replica, served_at=at, until=at + lasts_s))
 
     def announced(self) -> list[PolicyPublished]:
         return [fact for fact in self.bus.facts(POLICIES) if isinstance(fact, PolicyPublished)]
@@ -141,7 +141,7 @@ def test_a_refusal_counts_against_what_this_run_published(press: Press) -> None:
     ours = press.publish().policy
     foreign = PolicyRef(ours.slot, ours.version, "sha256:" + "f" * 64)
     for policy in (ours, foreign):
-        press.publisher.heard(PolicyRefused(policy, "triton-0", "not_finite", "a NaN", None, press.now.at))
+        press.publisher.note_status(PolicyRefused(policy, "triton-0", "not_finite", "a NaN", None, press.now.at))
     said = press.publisher.refusal_of(ours)
     assert said is not None
     assert (said.replica, said.reason) == ("triton-0", "not_finite")
@@ -190,7 +190,7 @@ def test_a_new_account_begins_empty_but_for_what_is_under_way(press: Press) -> N
     press.now.at += 1.0
     under_way = press.publish(b"under way").policy
     press.hear(served)
-    press.publisher.heard(PolicyRefused(under_way, "triton-1", "truncated", "short", None, press.now.at))
+    press.publisher.note_status(PolicyRefused(under_way, "triton-1", "truncated", "short", None, press.now.at))
     press.publisher.open_account()
     assert press.publisher.swaps.to_json()["count"] == 0
     assert press.publisher.swaps.to_json()["refused"] == 0

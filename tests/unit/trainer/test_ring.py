@@ -153,7 +153,7 @@ def test_records_go_to_the_topic_of_their_kind(bus: AnsweringBus) -> None:
     step = facts.a_step()
     rounds: list[Record] = [facts.a_round(), facts.a_side_run(), facts.a_cross_play()]
     for record in (step, *rounds):
-        ring.tell(record)
+        ring.publish(record)
     assert bus.facts(STEPS) == [step]
     assert bus.facts(ROUNDS) == rounds
     [told, *_] = [codec.from_message(ROUNDS, m) for p in bus.partitions_of([ROUNDS.name]) for m in bus.logs[p]]
@@ -164,7 +164,7 @@ def test_another_trainer_of_the_run_fences_and_one_of_another_run_does_not(bus: 
     first, stranger = a_ring(bus), a_ring(bus, run_id="another")
     first.schedule(bouts(1))
     second = a_ring(bus)
-    for attempt in (lambda: first.schedule(bouts(1)), lambda: first.tell(facts.a_round())):
+    for attempt in (lambda: first.schedule(bouts(1)), lambda: first.publish(facts.a_round())):
         with pytest.raises(FencedError):
             attempt()
     second.schedule(bouts(1))
