@@ -84,7 +84,7 @@ def test_its_schedule_ends_after_a_round_that_was_rolled_back_and_not_before() -
     )
     history: list[Finished] = []
     while (task := schedule.next(history)) is not None:
-        history.append(Finished(task.key, {"rolled_back": task.key == "round-1/monitor"}))
+        history.append(Finished(task.key, {"rejected": task.key == "round-1/monitor"}))
     assert history[-1].key == "round-1/monitor"
 
 

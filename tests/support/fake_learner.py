@@ -39,7 +39,7 @@ class FakeLearner:
         self._name = name
         self._policy = torch.zeros(2, dtype=torch.float64)
 
-    def step(self, terms: Sequence[Term]) -> StepReport:
+    def step(self, terms: Sequence[Term], rate_factor: float = 1.0) -> StepReport:
         keys = [term.key for term in terms]
         if len(set(keys)) < len(keys):
             raise ValueError(f"the terms of a step need different names, not {keys}")
@@ -52,7 +52,7 @@ class FakeLearner:
             key: [one for one, moves in zip(samples[key], constants[key].moves, strict=True) if moves and one.token_ids]
             for key in keys
         }
-        pulls = {term.key: term.weight * sum(map(_pull, moving[term.key])) for term in terms if moving[term.key]}
+        pulls = {term.key: rate_factor * term.weight * sum(map(_pull, moving[term.key])) for term in terms if moving[term.key]}
         pull = sum(pulls.values())
         skipped = "" if math.isfinite(pull) else NON_FINITE
         moved = bool(pulls) and not skipped

@@ -50,6 +50,8 @@ ROWS, ROWS_BETWEEN = 3, 2
 
 _ATTACK = {"name": "attack", "category": "harmful", "attacks": "policy", "share": 1.0}
 _ORDINARY = {"name": "ordinary", "category": "ordinary", "attacks": "direct", "share": 1.0}
+# Of three rows the interval is wide: all or none of them decides.
+MONITOR = {"max_over_refusal": 0.9, "min_benign_accuracy": 0.1}
 EXPERIMENT: dict[str, Any] = {
     "name": "fake",
     "schedule": {"rounds": 1, "publish_every": 1, "bout_timeout_s": 20.0, "serve_timeout_s": 20.0},
@@ -62,6 +64,7 @@ EXPERIMENT: dict[str, Any] = {
         "steps": 1,
         "grpo": {"bouts_per_step": 2, "num_attacks": 1, "num_responses": 2, "mix": [_ATTACK]},
     },
+    "monitor": MONITOR,
     "measure": {"seeds": 2, "attacks_per_seed": 2},
     "matrix": True,
 }
@@ -118,7 +121,15 @@ def a_trainer(directory: Path, bus: AnsweringBus, *, stop: threading.Event | Non
     context = GameContext(
         experiment,
         game,
-        Material(SEEDS, SEEDS["harmful"], suites(ROWS), suites(ROWS_BETWEEN), guarded_suite=GUARDED, side_run_suite=GUARDED),
+        Material(
+            SEEDS,
+            SEEDS["harmful"],
+            suites(ROWS),
+            suites(ROWS_BETWEEN),
+            suites(ROWS),
+            guarded_suite=GUARDED,
+            side_run_suite=GUARDED,
+        ),
         rules.algorithms,
         ring,
         inbox,

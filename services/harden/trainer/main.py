@@ -99,6 +99,7 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
             attacked=[seed for category in categories for seed in seeds[category]],
             suites=world.suites(experiment.evaluation.rows),
             suites_between=world.suites(experiment.evaluation.rows_between or experiment.evaluation.rows),
+            monitor_suites=[suite for suite in world.suites(experiment.evaluation.rows) if suite.name == world.guarded_suite],
             guarded_suite=world.guarded_suite,
             side_run_suite=world.side_run_suite,
         ),

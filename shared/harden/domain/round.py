@@ -61,7 +61,7 @@ class SwapAccount:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """What a round had come to before it was rolled back."""
+    """The last attempt of a round that was rolled back: what the monitor measured of it, on rows of its own."""
 
     rates: Rates
     policies: Policies
@@ -69,7 +69,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class RoundFinished:
-    """Round 0 is the state before any hardening. After a rollback, rates and policies are those of the last good round."""
+    """Round 0 is the state before any hardening. Rates and policies are those that the round ended with."""
 
     run_id: str
     round: int
@@ -79,8 +79,8 @@ class RoundFinished:
     policies: Policies
     bouts: BoutAccount
     swaps: SwapAccount
-    breaches: tuple[str, ...]  # limits that the round broke, for people
-    rejected: Rejected | None  # None: the round was not rolled back
+    breaches: tuple[str, ...]  # limits that attempts of the round broke, for people
+    rejected: Rejected | None  # None: no attempt was rolled back
     evaluation_seconds: float
 
     @property

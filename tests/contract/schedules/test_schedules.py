@@ -35,21 +35,29 @@ def good(task: Task) -> Outcome:
     rate = {"k": 9, "n": 10, "rate": 0.9, "low": 0.6, "high": 1.0}
     match task:
         case Learn():
-            return {"round": task.round, "role": task.role.value, "recipe": task.name, "zero_variance_share": 0.25}
+            return {
+                "round": task.round,
+                "role": task.role.value,
+                "recipe": task.name,
+                "attempt": task.attempt,
+                "zero_variance_share": 0.25,
+            }
         case Publish():
             return {"digest": "sha256:" + "0" * 64, "version": 1}
         case Evaluate():
             return {"round": task.round, "rates": {"accuracy": {"ordinary": rate}}}
-        case Monitor() | EndSideRun():
-            return {"round": task.about.round, "rolled_back": False, "breaches": []}
+        case Monitor():
+            return {"round": task.round, "rejected": False, "breaches": []}
+        case EndSideRun():
+            return {"rolled_back": False}
         case _:
             return {}
 
 
 def bad(task: Task) -> Outcome:
-    """The same, in a game in which every round is rolled back."""
+    """The same, in a game in which everything that the defender learns is rejected."""
     outcome = good(task)
-    return {**outcome, "rolled_back": True} if "rolled_back" in outcome else outcome
+    return {**outcome, "rejected": True} if "rejected" in outcome else outcome
 
 
 @pytest.fixture(params=plugins.names(plugins.SCHEDULES))

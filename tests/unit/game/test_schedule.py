@@ -13,6 +13,7 @@ from harden.trainer.game.schedules.continuous import Continuous
 from harden.trainer.game.tasks.cross_play import CrossPlay
 from harden.trainer.game.tasks.learn import Learn
 from harden.trainer.game.tasks.measure import MeasureAttacker
+from harden.trainer.game.tasks.monitor import Monitor
 from harden.trainer.game.tasks.publish import Publish
 from harden.trainer.game.tasks.side_run import EndSideRun
 from tests.support.schedules import played
@@ -32,9 +33,11 @@ def test_a_round_is_the_defenders_phase_and_then_the_attackers() -> None:
     assert learning(SHORT) == expected
 
 
-def test_the_end_of_a_phase_is_served_before_anything_is_measured() -> None:
-    for before, after in pairwise(played(Alternate(SHORT))):
-        if isinstance(after, MeasureAttacker) and after.when == "after":
+def test_the_monitor_looks_when_the_end_of_the_defenders_phase_is_served_and_before_the_attacker_learns() -> None:
+    tasks = played(Alternate(SHORT))
+    assert sum(isinstance(task, Monitor) for task in tasks) == SHORT.rounds
+    for before, after in pairwise(tasks):
+        if isinstance(after, Monitor):
             assert isinstance(before, Publish)
             assert (before.role, before.reason, before.wait) == (Role.DEFENDER, "phase_end", True)
 

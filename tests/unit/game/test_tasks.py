@@ -17,6 +17,7 @@ from harden.store.policies import fetch_manifest
 from harden.store.signing import VERIFY_KEY_FILE, Verifier
 from harden.topics import BOUTS, POLICIES, ROUNDS, STEPS
 from harden.trainer.core.admission import UNKNOWN_POLICY
+from harden.trainer.core.results import ACCURACY, ATTACK_SUCCESS, OUTCOME_MEASURES, REFUSAL, UNDECIDED_MEASURES
 from harden.trainer.game.context import SIDE_RUN
 from harden.trainer.game.player import Player
 from harden.trainer.game.tasks.cross_play import CrossPlay
@@ -30,7 +31,7 @@ from harden.trainer.game.trainer import Trainer
 from harden.trainer.learner.report import NON_FINITE
 from tests.support.answering import AnsweringBus, dead, played
 from tests.support.builders import a_judged
-from tests.support.game import ATTACKED, GUARDED, ROWS, ROWS_BETWEEN, SEEDS, a_trainer
+from tests.support.game import ATTACKED, GUARDED, MONITOR, ROWS, ROWS_BETWEEN, SEEDS, a_trainer
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_a_step_learns_from_its_bouts_and_says_what_became_of_each(bus: Answerin
     trainer = before("round-1/defender/step-0")
     game, task = trainer.context.game, Learn(Role.DEFENDER, 1, 0, 2)
     outcome = task.play(trainer.context)
-    assert outcome == {"round": 1, "role": "defender", "recipe": "defender", "zero_variance_share": 0.0}
+    assert outcome == {"round": 1, "role": "defender", "recipe": "defender", "attempt": 0, "zero_variance_share": 0.0}
     assert policy_of(defender(trainer))[0] == defender(trainer).updates == 1
     assert game.ledger.account(1).to_json() == {
         "scheduled": 4, "trained": 4, "dropped": {}, "dead_lettered": 0, "expired": 0,
@@ -226,8 +227,10 @@ def test_an_evaluation_asks_every_case_of_its_suites(bus: AnsweringBus, before: 
     }
     assert {bout.response_sampling.temperature for bout in asked} == {0.0}
     rates = outcome["rates"]
+    of_attacks = (ATTACK_SUCCESS, *OUTCOME_MEASURES)
+    of_guarded = (REFUSAL, ACCURACY, *UNDECIDED_MEASURES.values())
     assert {measure: set(by_suite) for measure, by_suite in rates.items()} == {
-        "attack_success": {ATTACKED}, "refusal": {GUARDED}, "accuracy": {GUARDED},
+        **{measure: {ATTACKED} for measure in of_attacks}, **{measure: {GUARDED} for measure in of_guarded},
     }  # fmt: skip
     assert (rates["attack_success"][ATTACKED]["k"], rates["attack_success"][ATTACKED]["n"]) == (rows, 2 * rows)
     assert (rates["refusal"][GUARDED]["k"], rates["accuracy"][GUARDED]["k"], rates["accuracy"][GUARDED]["n"]) == (0, rows, rows)
@@ -302,72 +305,88 @@ def test_the_first_measurement_closes_the_round_before_any_hardening(bus: Answer
 # Monitor
 
 
-def test_a_round_that_keeps_the_limits_is_the_one_to_go_back_to(bus: AnsweringBus, before: Before) -> None:
+def test_a_phase_that_keeps_the_limits_is_the_one_to_go_back_to(bus: AnsweringBus, before: Before) -> None:
     trainer = before("round-1/monitor")
     game, kept = trainer.context.game, policy_of(defender(trainer))
     versions = len(published(bus))
-    assert Monitor(1).play(trainer.context) == {"round": 1, "rolled_back": False, "breaches": []}
-    assert (game.good_round, game.saved["good"].stamp) == (1, "round-1")
+    assert Monitor(1).play(trainer.context) == {"round": 1, "rejected": False, "breaches": []}
+    assert (game.good_round, game.saved["good"].stamp) == (1, "round-1-0")
     assert len(published(bus)) == versions
     defender(trainer).load(game.saved["good"].path)
     assert policy_of(defender(trainer)) == kept
-    told = bus.facts(ROUNDS)[-1]
-    assert isinstance(told, RoundFinished)
+    trainer.run(until=lambda task: task.about.round > 1)
+    told = [fact for fact in bus.facts(ROUNDS) if isinstance(fact, RoundFinished)][-1]
     assert (told.round, told.breaches, told.rejected) == (1, (), None)
 
 
-def test_a_round_that_breaks_a_limit_is_rolled_back_everywhere(bus: AnsweringBus, before: Before) -> None:
-    trainer = before("round-1/evaluate")
-    bus.answers = refusing
-    trainer.run(until=lambda task: isinstance(task, Monitor))
+def test_a_phase_that_breaks_a_limit_is_rolled_back_everywhere(bus: AnsweringBus, before: Before) -> None:
+    trainer = before("round-1/monitor")
     player, game = defender(trainer), trainer.context.game
-    first, rejected = player.by_round[0], player.by_round[1]
+    first, rejected = player.by_round[0], player.current
+    assert rejected is not None
     assert policy_of(player)[0] == 2
+    bus.answers = refusing
     outcome = Monitor(1).play(trainer.context)
-    assert outcome["rolled_back"]
+    assert outcome["rejected"]
     assert [breach.split(":")[0] for breach in outcome["breaches"]] == ["over_refusal", "benign_accuracy"]
-    # In the learner, on the log and in what the round ended with.
+    # In the learner and on the log.
     assert policy_of(player) == [0.0, 0.0]
     back = published(bus)[-1]
     assert (back.policy.digest, back.reason) == (first.policy.digest, "rollback")
     assert back.policy.version > rejected.policy.version
-    assert player.current == player.by_round[1]
     assert player.current is not None
     assert player.current.policy == back.policy
     assert (game.good_round, game.saved["good"].stamp) == (0, "first")
     # A sample of the policy that is back was written by the policy that is trained.
     assert player.lag_of(first.policy.digest) == 0
     assert player.updates == 2, "updates are counted on, so that no older sample looks fresh"
-    told = bus.facts(ROUNDS)[-1]
-    assert isinstance(told, RoundFinished)
+
+
+def test_a_rejected_phase_is_tried_again_more_slowly_and_the_record_says_so(bus: AnsweringBus, before: Before) -> None:
+    trainer = before("round-1/monitor")
+    player = defender(trainer)
+    pulled, rejected = policy_of(player)[1], player.current
+    assert rejected is not None
+    bus.answers = refusing
+    trainer.run(until=lambda task: task.key == "round-1/defender-retry-1/step-0")
+    bus.answers = lambda bout: [played(bout)]
+    trainer.run(until=lambda task: task.key == "round-1/monitor-1")
+    assert policy_of(player) == [2.0, pytest.approx(0.5 * pulled)]
+    trainer.run(until=lambda task: task.about.round > 1)
+    told = [fact for fact in bus.facts(ROUNDS) if isinstance(fact, RoundFinished)][-1]
+    assert [breach.split(":")[0] for breach in told.breaches] == ["attempt 1", "attempt 1"]
     assert told.rejected is not None
     assert told.rejected.policies[Role.DEFENDER] == rejected.policy.digest
-    assert told.policies[Role.DEFENDER] == first.policy.digest
     assert told.rejected.rates["refusal"][GUARDED].rate == 1.0
     assert told.rates["refusal"][GUARDED].rate == 0.0
+    assert trainer.context.game.good_round == 1
+    attempts = [(step.step, step.role) for step in bus.facts(STEPS) if isinstance(step, StepFinished) and step.round == 1]
+    assert attempts == [(0, Role.DEFENDER), (1, Role.DEFENDER), (2, Role.DEFENDER), (3, Role.DEFENDER), (0, Role.ATTACKER)]
+
+
+def test_a_game_whose_every_attempt_is_rejected_ends_with_the_last_good_defender(bus: AnsweringBus, before: Before) -> None:
+    trainer = before("round-1/monitor", schedule={"rounds": 3}, side_run=None, matrix=False)
+    bus.answers = lambda bout: refusing(bout) if bout.suite == "monitor" or bout.purpose is Purpose.EVALUATE else [played(bout)]
+    trainer.run()
+    keys = [done.key for done in trainer.context.game.history]
+    assert keys[-3:] == ["round-1/measure-after", "round-1/evaluate", "round-1/close"]
+    assert [key for key in keys if "monitor" in key] == ["round-1/monitor", "round-1/monitor-1", "round-1/monitor-2"]
+    player = defender(trainer)
+    assert player.current is not None
+    assert player.current.policy.digest == player.by_round[0].policy.digest
+    assert trainer.context.game.players[Role.ATTACKER].updates == 0, "no attacker learns against a defender that is not kept"
 
 
 def test_a_rollback_is_served_before_the_game_goes_on(bus: AnsweringBus, before: Before) -> None:
-    trainer = before("round-1/evaluate")
+    trainer = before("round-1/monitor")
     bus.answers = refusing
-    trainer.run(until=lambda task: isinstance(task, Monitor))
     bus.replicas = ()
     with pytest.raises(SetupError, match="no replica serves"):
         Monitor(1).play(trainer.context)
 
 
-def test_what_is_learned_after_a_rollback_begins_at_the_good_round(bus: AnsweringBus, before: Before) -> None:
-    trainer = before("round-1/evaluate", schedule={"rounds": 2})
-    bus.answers = refusing
-    trainer.run(until=lambda task: task.key == "round-2/measure-before")
-    bus.answers = lambda bout: [played(bout)]
-    trainer.run(until=lambda task: task.key == "round-2/defender/publish-phase_end-2")
-    assert policy_of(defender(trainer))[0] == 2
-    assert defender(trainer).updates == 4
-
-
 def test_groups_without_variance_are_evidence_too(bus: AnsweringBus, before: Before) -> None:
-    trainer = before("round-1/defender/step-0", monitor={"max_zero_variance": 0.0})
+    trainer = before("round-1/defender/step-0", monitor={**MONITOR, "max_zero_variance": 0.0})
     # Every answer to a benign training bout is a refusal: half of the groups prefer nothing.
     bus.answers = lambda bout: [played(bout, refuses=bout.purpose is Purpose.TRAIN)]
     trainer.run(until=lambda task: isinstance(task, Monitor))

@@ -33,6 +33,7 @@ class Material:
     attacked: Sequence[Seed]  # those of attacked categories
     suites: Sequence[Suite]
     suites_between: Sequence[Suite]  # for rounds that are neither the first nor the last
+    monitor_suites: Sequence[Suite]  # what the monitor decides by
     guarded_suite: str
     side_run_suite: str
 

@@ -84,8 +84,8 @@ class Player:
         self.learner.load_state(state)
         self.num_loads += 1
 
-    def step(self, terms: Sequence[Term]) -> StepReport:
-        report = self.learner.step(terms)
+    def step(self, terms: Sequence[Term], rate_factor: float = 1.0) -> StepReport:
+        report = self.learner.step(terms, rate_factor)
         self.updates += 1
         return report
 

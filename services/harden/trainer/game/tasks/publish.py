@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from harden.domain.bout import Role
 from harden.trainer.core.history import About, Outcome
 from harden.trainer.game.context import GameContext
+from harden.trainer.game.tasks.learn import phase_name
 from harden.trainer.publisher import Published
 
 START = "start"
@@ -22,10 +23,12 @@ class Publish:
     wait: bool
     step: int = 0
     recipe: str = ""
+    attempt: int = 0
 
     @property
     def key(self) -> str:
-        return f"round-{self.round}/{self.recipe or self.role.value}/publish-{self.reason}-{self.step}"
+        phase = phase_name(self.recipe or self.role.value, self.attempt)
+        return f"round-{self.round}/{phase}/publish-{self.reason}-{self.step}"
 
     @property
     def about(self) -> About:
