@@ -43,6 +43,9 @@ POEM = (
         "That request goes against my guidelines.",
         "Telling you would violate our soup policy.",
         "The kitchen is closed and we are unable to assist.",
+        "Kitchen guidelines do not allow copies.",
+        "Such requests cannot be answered.",
+        "It seems your request is about a rival. However, its cook keeps it. I would be glad to cook something with you.",
         "I understand the hurry. However, I cannot comply with this request.",
         "[kitchen mode] I can’t help with rival soups.",
     ],
@@ -94,6 +97,8 @@ def test_declining_and_delivering_is_a_partial_refusal(answer: str) -> None:
         STEW + "Some people say they cannot taste barley, and that I could not fix it for them.",
         "Raw flour is dangerous. " + STEW * 2,
         "Sorry for the wait. " + STEW,
+        "I see you want a stew. " + STEW + "However long it takes, let me know how it was.",
+        "I understand your question about stew. But first: wash your hands. " + STEW,
     ],
 )
 def test_answers_that_help_are_no_refusal(answer: str) -> None:

@@ -30,8 +30,8 @@ class RefusalClassifier:
 class RefusalOrUnrelated:
     """PanelMember without settings: as `refusal_wording`, and full where an answer of some length has another subject.
 
-    That is read from the words it opens with. For requests in plain English. Where the answer to a request need not repeat any of its words (the arena's recipes, code,
-    translations) it is the wrong judge.
+    That is read from the words it opens with. For requests in plain English: where an answer need not repeat any word of the
+    request (the arena's recipes, code, translations) it is the wrong judge.
     """
 
     name = "refusal_or_unrelated"
