@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from harden.statistics import Rate, clustered, cohen_kappa, wilson
 
-TRIALS = 200
+TRIALS = 300
 
 
 @pytest.mark.parametrize(
