@@ -11,10 +11,11 @@ from harden.domain.round import CrossPlayFinished, Policies, Rates, RoundFinishe
 from harden.domain.step import StepFinished
 from harden.local import examples
 from harden.topics import ROUNDS, STEPS, by_name
+from harden.trainer.core import results
 from harden.trainer.experiment import Experiment, run_id_of
 from harden.worlds import registry
 
-MEASURES = ("attack_success", "refusal", "accuracy")
+MEASURES = (results.ATTACK_SUCCESS, results.REFUSAL, results.ACCURACY)
 MAX_RECORDS = 2000
 
 
@@ -71,6 +72,8 @@ def _round(one: RoundFinished, steps: Iterable[StepFinished]) -> Round:
     content = {
         "round": one.round,
         **_rates(one.rates),
+        "attacks": _outcomes(one.rates),
+        "undecided": {measure: _by_suite(one.rates, beside) for measure, beside in results.UNDECIDED_MEASURES.items()},
         "attacker": {name: value for name, value in asdict(one.attacker).items() if value is not None},
         "policies": _policies(one.policies),
         "rolled_back": one.rejected is not None,
@@ -89,7 +92,8 @@ def _round(one: RoundFinished, steps: Iterable[StepFinished]) -> Round:
         "evaluation_seconds": one.evaluation_seconds,
     }
     if one.rejected is not None:
-        content["rejected"] = {**_rates(one.rejected.rates), "policies": _policies(one.rejected.policies)}
+        measured = {measure: by_suite for measure, by_suite in _rates(one.rejected.rates).items() if by_suite}
+        content["rejected"] = {**measured, "policies": _policies(one.rejected.policies)}
     return Round.model_validate(content)
 
 
@@ -122,7 +126,18 @@ def _matrix(one: CrossPlayFinished) -> Matrix:
 
 
 def _rates(rates: Rates) -> dict[str, dict[str, dict[str, int | float]]]:
-    return {m: {suite: rate.to_json() for suite, rate in rates.get(m, {}).items()} for m in MEASURES}
+    return {m: _by_suite(rates, m) for m in MEASURES}
+
+
+def _by_suite(rates: Rates, measure: str) -> dict[str, dict[str, int | float]]:
+    return {suite: rate.to_json() for suite, rate in rates.get(measure, {}).items()}
+
+
+def _outcomes(rates: Rates) -> dict[str, dict[str, Any]]:
+    """By suite, then by outcome; none of a run that was recorded before there were outcomes."""
+    names = [measure.removeprefix("attack_") for measure in results.OUTCOME_MEASURES]
+    suites = rates.get(results.OUTCOME_MEASURES[0], {})
+    return {suite: {name: rates[f"attack_{name}"][suite].to_json() for name in names} for suite in suites}
 
 
 def _policies(policies: Policies) -> dict[str, str]:

@@ -80,11 +80,31 @@ class FamilyCount(Part):
     successes: int
 
 
+class Outcomes(Part):
+    """What the responses to the attacks of a suite came to. Shares of all of them, so they sum to 1."""
+
+    leaked: Rate
+    partial: Rate
+    refused: Rate
+    garbled: Rate
+    other: Rate
+    undecided: Rate
+
+
+class Undecided(Part):
+    """Share of verdicts, by suite, that the judge could not decide. They stand in no rate."""
+
+    refusal: dict[str, Rate] = {}
+    accuracy: dict[str, Rate] = {}
+
+
 class Round(Part):
     """Round 0 is the state before any hardening."""
 
     round: int = Field(ge=0)
     attack_success: dict[str, Rate]
+    attacks: dict[str, Outcomes] = {}
+    undecided: Undecided = Undecided()
     refusal: dict[str, Rate]
     accuracy: dict[str, Rate]
     attacker: AttackerPart | None = None
