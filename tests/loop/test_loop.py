@@ -19,10 +19,11 @@ from harden.domain.bout import Role
 from harden.domain.errors import FencedError, PoisonError
 from harden.domain.events import DeadLetter
 from harden.domain.policy import SLOTS, PolicyPublished
+from harden.domain.round import BestResponseFinished
 from harden.local.kafka import LocalKafka
 from harden.store.policies import fetch_manifest
 from harden.store.signing import Verifier
-from harden.topics import ATTACKS, BOUTS, POLICIES, RESPONSES, VERDICTS, Topic
+from harden.topics import ATTACKS, BOUTS, POLICIES, RESPONSES, ROUNDS, VERDICTS, Topic
 from harden.trainer.game.tasks.evaluate import Evaluate
 from harden.trainer.game.tasks.learn import Learn
 from tests.support.loop import EXPERIMENT, Loop, a_loop
@@ -192,7 +193,14 @@ def test_side_games_leave_the_slots_of_the_game_alone(tmp_path: Path) -> None:
     bus = MemoryBus()
     bus.create_topics()
     side_run = {"steps": 2, "grpo": {**EXPERIMENT["defender"]["grpo"], "bouts_per_step": 4}}
-    with a_loop(bus, tmp_path, side_run=side_run, matrix=True) as loop:
+    attack = {"name": "attack", "category": "goal", "attacks": "policy", "share": 1.0}
+    best_response = {
+        "steps": 2,
+        "goals": {"trained": "train", "never_attacked": "held_out_potion"},
+        "attacks_per_goal": 2,
+        "grpo": {"bouts_per_step": 3, "num_attacks": 3, "num_responses": 1, "mix": [attack]},
+    }
+    with a_loop(bus, tmp_path, side_run=side_run, best_response=best_response, matrix=True) as loop:
         trainer = loop.trainer()
         trainer.run()
         loop.assert_healthy()
@@ -204,11 +212,18 @@ def test_side_games_leave_the_slots_of_the_game_alone(tmp_path: Path) -> None:
     by_slot = {slot: [one for one in published if one.policy.slot == slot] for slot in SLOTS}
     assert {one.reason for one in by_slot["defender"]} == {"start", "step", "phase_end"}
     assert [one.reason for one in by_slot["defender_stable"]] == ["start"]
-    # The side run begins and ends there, then every round's defender plays.
-    assert [one.reason for one in by_slot["side"]] == ["side_run", "phase_end", "matrix", "matrix"]
+    # The best response and the side run begin and end there, then every round's defender plays.
+    assert [one.reason for one in by_slot["side"]] == ["start", "phase_end", "side_run", "phase_end", "matrix", "matrix"]
     game = trainer.context.game
     assert set(game.players) == set(Role)
     assert by_slot["defender"][-1].policy.digest == game.players[Role.DEFENDER].by_round[1].policy.digest
+    facts = [codec.from_message(ROUNDS, message).fact for message in everything_on(bus, [ROUNDS.name])]
+    (adapted,) = [fact for fact in facts if isinstance(fact, BestResponseFinished)]
+    assert (adapted.steps, adapted.best_of) == (2, 2)
+    assert [one.goals for one in adapted.attacks] == ["trained", "never_attacked"]
+    for one in adapted.attacks:
+        assert one.best.n > 10
+        assert one.before.n == one.after.n == 2 * one.best.n
 
 
 def test_users_keep_the_policy_that_they_have_when_another_run_begins(tmp_path: Path) -> None:

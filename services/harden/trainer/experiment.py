@@ -254,6 +254,22 @@ class SideRunPart(AlgorithmChoice):
     """Steps of the training."""
 
 
+class BestResponsePart(AlgorithmChoice):
+    """A fresh attacker trained against the last defender, which stays as it is: how robust it is against one that adapts.
+
+    Its mixture draws seeds of the category `goal`: those of all suites in `goals`.
+    """
+
+    steps: int = Field(ge=1)
+    """Steps of the training."""
+    learner: LearnerSettings = LearnerSettings()
+    """Optimiser, precision, adapters."""
+    goals: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], str] = Field(min_length=1)
+    """Sets of goals: a name in the report, and the suite whose seeds they are."""
+    attacks_per_goal: int = Field(8, ge=1)
+    """Fresh attacks on each goal, before and after. `best_of` in the report is as many."""
+
+
 class Evaluation(_Part):
     """Minimum number of rows of a suite."""
 
@@ -292,6 +308,8 @@ class Experiment(_Part):
     """How large the evaluation suites are."""
     side_run: SideRunPart | None = None
     """An ablation that the monitor should reject. None: there is none."""
+    best_response: BestResponsePart | None = None
+    """An attacker that adapts to the last defender. None: there is none."""
     matrix: bool = False
     """Whether every attacker plays every defender at the end."""
 
@@ -304,6 +322,7 @@ class Experiment(_Part):
             publish_every=self.schedule.publish_every,
             side_run_steps=self.side_run.steps if self.side_run else 0,
             cross_play=self.matrix,
+            best_response_steps=self.best_response.steps if self.best_response else 0,
             retries=self.monitor.retries,
         )
 

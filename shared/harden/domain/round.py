@@ -120,6 +120,33 @@ class CrossPlayFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class AdaptiveAttack:
+    """What an attacker trained against one defender reached on a set of goals. `best`: share of goals for which one of several
+    attacks succeeded."""
+
+    goals: str
+    before: Rate  # of its training
+    after: Rate
+    best: Rate
+    effective_families: float
+
+
+@dataclass(frozen=True, slots=True)
+class BestResponseFinished:
+    """A fresh attacker was trained against the last defender, which stayed as it was: robustness against an attacker that
+    adapts. `best_of`: attacks on a goal for `AdaptiveAttack.best`."""
+
+    run_id: str
+    steps: int
+    best_of: int
+    attacks: tuple[AdaptiveAttack, ...]
+
+    @property
+    def record_id(self) -> str:
+        return ids.root("best-response", self.run_id)
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """`failed`: why it could not go on; None where it was played to its end."""
 

@@ -31,7 +31,9 @@ from harden.domain.policy import (
 from harden.domain.rate import Rate
 from harden.domain.response import Response, SampledBout
 from harden.domain.round import (
+    AdaptiveAttack,
     AttackerFigures,
+    BestResponseFinished,
     BoutAccount,
     CrossPlayFinished,
     FamilyFigures,
@@ -220,6 +222,13 @@ ROUNDS = st.builds(
     rejected=st.none() | st.builds(Rejected, BY_SUITE, BY_ROLE),
     evaluation_seconds=AMOUNTS,
 )
+BEST_RESPONSES = st.builds(
+    BestResponseFinished,
+    NAME,
+    UINT32,
+    st.integers(1, 2**32 - 1),
+    st.lists(st.builds(AdaptiveAttack, st.just("trained"), RATES, RATES, RATES, AMOUNTS), max_size=2).map(tuple),
+)
 CROSS_PLAYS = st.builds(
     lambda run_id, rate, attackers, defenders: CrossPlayFinished(
         run_id, attackers, defenders, tuple(tuple(rate for _ in defenders) for _ in attackers)
@@ -242,6 +251,7 @@ FACTS = st.one_of(
     st.builds(PolicyRefused, POLICIES, NAME, REASON, TEXT, st.none() | POLICIES, TIMES),
     STEPS,
     ROUNDS,
+    BEST_RESPONSES,
     CROSS_PLAYS,
     st.builds(SideRunFinished, NAME, NAMES, UINT32, RATES, RATES, st.lists(TEXT, max_size=2).map(tuple), ACCOUNTS),
     st.builds(RunFinished, NAME, UINT64, st.none() | NAME, AMOUNTS),

@@ -6,8 +6,16 @@ from typing import Any
 
 from harden import codec
 from harden.bus.ports import Bus
-from harden.cli.reporting.schema import Exchange, Matrix, Round, SideRun, SuitePart
-from harden.domain.round import CrossPlayFinished, Policies, Rates, RoundFinished, RunFinished, SideRunFinished
+from harden.cli.reporting.schema import BestResponse, Exchange, Matrix, Round, SideRun, SuitePart
+from harden.domain.round import (
+    BestResponseFinished,
+    CrossPlayFinished,
+    Policies,
+    Rates,
+    RoundFinished,
+    RunFinished,
+    SideRunFinished,
+)
 from harden.domain.step import StepFinished
 from harden.local import examples
 from harden.topics import ROUNDS, STEPS, by_name
@@ -24,6 +32,7 @@ class Recorded:
     """The newest record of each id. The default is a run without records."""
 
     rounds: tuple[Round, ...] = ()
+    best_response: Mapping[str, BestResponse] = field(default_factory=dict)
     side_run: SideRun | None = None
     matrix: Matrix | None = None
     ending: RunFinished | None = None  # None: it has not ended, or was killed
@@ -49,6 +58,7 @@ def of_facts(facts: Iterable[Any], shown: tuple[Exchange, ...] = ()) -> Recorded
     rounds = sorted((one for one in newest if isinstance(one, RoundFinished)), key=lambda one: one.round)
     return Recorded(
         rounds=tuple(_round(one, [step for step in steps if step.round == one.round]) for one in rounds),
+        best_response=next((_best_response(one) for one in newest if isinstance(one, BestResponseFinished)), {}),
         side_run=next((_side_run(one) for one in newest if isinstance(one, SideRunFinished)), None),
         matrix=next((_matrix(one) for one in newest if isinstance(one, CrossPlayFinished)), None),
         ending=next((one for one in newest if isinstance(one, RunFinished)), None),
@@ -104,6 +114,21 @@ def _step(step: StepFinished) -> dict[str, Any]:
         "step": step.step,
         "algorithm": step.algorithm,
         **{name: getattr(step, name) for name in (*named, "seconds")},
+    }
+
+
+def _best_response(one: BestResponseFinished) -> dict[str, BestResponse]:
+    return {
+        attack.goals: BestResponse.model_validate(
+            {
+                "before": attack.before.to_json(),
+                "after": attack.after.to_json(),
+                f"best_of_{one.best_of}": attack.best.to_json(),
+                "steps": one.steps,
+                "families": attack.effective_families,
+            }
+        )
+        for attack in one.attacks
     }
 
 

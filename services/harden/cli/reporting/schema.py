@@ -121,6 +121,22 @@ class SideRun(Part):
     rolled_back: bool
 
 
+class BestResponse(Part):
+    """A fresh attacker trained against the last defender, on one set of goals. The JSON has the share of goals for which one of
+    n attacks succeeded as `best_of_<n>`."""
+
+    before: Rate
+    after: Rate
+    steps: int
+    families: float
+
+    @property
+    def best(self) -> tuple[int, Rate]:
+        """n, and the share."""
+        key = next(key for key in self.model_extra or {} if key.startswith("best_of_"))
+        return int(key.removeprefix("best_of_")), Rate.model_validate((self.model_extra or {})[key])
+
+
 class SuitePart(Part):
     """A suite of the world: its title, and whether the summary of a run shows it."""
 
@@ -181,6 +197,7 @@ class Report(Part):
     components: Components
     rounds: tuple[Round, ...]
     suites: dict[str, SuitePart] = {}  # by name, in the order of the world
+    best_response: dict[str, BestResponse] = {}  # by set of goals
     side_run: SideRun | None = Field(None, alias="monitor_arm")
     matrix: Matrix | None = None
     examples: tuple[Exchange, ...] = ()

@@ -23,6 +23,9 @@ from harden.trainer.ring import Ring
 
 # Name of the monitor's side run, where the name of a role stands for the game's own phases.
 SIDE_RUN = "side_run"
+# The recipe of the attacker that adapts to the last defender, and the category of what it attacks.
+BEST_RESPONSE = "best_response"
+GOAL = "goal"
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,14 @@ class Material:
     monitor_suites: Sequence[Suite]  # what the monitor decides by
     guarded_suite: str
     side_run_suite: str
+    goals: Mapping[str, Sequence[Seed]] = field(default_factory=dict)  # of the best response, by the name of the set
+
+    def seeds_for(self, recipe: str) -> Mapping[str, Sequence[Seed]]:
+        """By category, what a recipe may draw."""
+        if recipe != BEST_RESPONSE:
+            return self.seeds
+        by_id = {seed.seed_id: seed for goals in self.goals.values() for seed in goals}
+        return {GOAL: list(by_id.values())}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from harden.domain.bout import RecordedAttack, Role
 from harden.domain.policy import PolicyRef
 from harden.domain.rate import Rate
 from harden.domain.round import (
+    AdaptiveAttack,
     AttackerFigures,
+    BestResponseFinished,
     BoutAccount,
     CrossPlayFinished,
     FamilyFigures,
@@ -23,7 +25,7 @@ from harden.domain.step import StepFinished
 from harden.trainer.core.results import MEASURES, Measured
 from harden.trainer.game.rundir import RunDir
 
-Record = StepFinished | RoundFinished | SideRunFinished | CrossPlayFinished | RunFinished
+Record = StepFinished | RoundFinished | SideRunFinished | BestResponseFinished | CrossPlayFinished | RunFinished
 # Returns when the log has the record.
 PublishRecord = Callable[[Record], None]
 _ATTACKER_RATES = ("success_before", "success_after", "loose_success_before", "loose_success_after", "strict")
@@ -131,6 +133,20 @@ def side_run_finished(run_id: str, name: str, record: Mapping[str, Any]) -> Side
         breaches=tuple(record["breaches"]),
         bouts=BoutAccount(**record["bouts"]),
     )
+
+
+def best_response_finished(run_id: str, record: Mapping[str, Any]) -> BestResponseFinished:
+    attacks = [
+        AdaptiveAttack(
+            goals=name,
+            before=Rate(**one["before"]["success"]),
+            after=Rate(**one["after"]["success"]),
+            best=Rate(**one["after"]["best"]),
+            effective_families=one["after"]["effective_families"],
+        )
+        for name, one in record["attacks"].items()
+    ]
+    return BestResponseFinished(run_id, record["steps"], record["best_of"], tuple(attacks))
 
 
 def cross_play_finished(run_id: str, matrix: Mapping[str, Any]) -> CrossPlayFinished:

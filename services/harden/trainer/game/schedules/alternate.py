@@ -2,7 +2,7 @@
 
 start: publish both, evaluate
 round: measure the attacker, defender steps, monitor, measure again, attacker steps, evaluate
-end:   measure what the last attacker can do, the monitor's side run, cross-play
+end:   measure what the last attacker can do, a best response to the last defender, the monitor's side run, cross-play
 
 A phase of the defender that the monitor rejects is rolled back and tried again, at a lower learning rate. Where every attempt
 is rejected, the round is the last one.
@@ -13,8 +13,9 @@ from collections.abc import Generator
 from harden.domain.bout import Role
 from harden.trainer.core.history import History, Outcome
 from harden.trainer.core.lengths import Lengths
-from harden.trainer.game.context import SIDE_RUN
+from harden.trainer.game.context import BEST_RESPONSE, SIDE_RUN
 from harden.trainer.game.schedules.ports import Tasks, cost_left, follow
+from harden.trainer.game.tasks.best_response import EndBestResponse, StartBestResponse
 from harden.trainer.game.tasks.close_round import CloseRound
 from harden.trainer.game.tasks.cross_play import CrossPlay
 from harden.trainer.game.tasks.evaluate import Evaluate
@@ -53,6 +54,10 @@ def _tasks(lengths: Lengths) -> Tasks:
     beyond = round_ + 1
     if lengths.cross_play:
         yield MeasureAttacker(beyond, BEFORE)
+    if lengths.best_response_steps:
+        yield StartBestResponse(beyond)
+        yield from phase(Role.ATTACKER, beyond, lengths.best_response_steps, lengths.publish_every, BEST_RESPONSE)
+        yield EndBestResponse(beyond, lengths.best_response_steps)
     if lengths.side_run_steps:
         yield StartSideRun(beyond)
         yield from phase(Role.DEFENDER, beyond, lengths.side_run_steps, lengths.publish_every, SIDE_RUN)

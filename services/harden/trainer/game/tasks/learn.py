@@ -47,7 +47,7 @@ class Learn:
         game = context.game
         judged = context.take(game.scheduled.pop(self.key))
         player = game.players[self.name]
-        step = StepContext(game.run_id, self.round, self.step, context.material.seeds, player.lag_of)
+        step = StepContext(game.run_id, self.round, self.step, context.material.seeds_for(self.name), player.lag_of)
         learned = context.algorithms[self.name].terms(judged, step)
         report = player.step(learned.terms, context.experiment.monitor.retry_rate**self.attempt)
         if report.skipped and not report.moved:
@@ -82,7 +82,7 @@ def schedule(steps: Sequence[Learn], context: GameContext) -> None:
             continue
         name = phase_name(step.name, step.attempt)
         batch = context.batch(step.round, step.step, name, context.policies(step.name))
-        request = BoutRequest(batch, context.material.seeds, game.pool.sample)
+        request = BoutRequest(batch, context.material.seeds_for(step.name), game.pool.sample)
         bouts = context.algorithms[step.name].bouts(request)
         bout_ids = [bout.bout_id for bout in bouts]
         game.ledger.schedule(bout_ids, step.round)
