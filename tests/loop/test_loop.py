@@ -200,7 +200,7 @@ def test_side_games_leave_the_slots_of_the_game_alone(tmp_path: Path) -> None:
         "attacks_per_goal": 2,
         "grpo": {"bouts_per_step": 3, "num_attacks": 3, "num_responses": 1, "mix": [attack]},
     }
-    with a_loop(bus, tmp_path, side_run=side_run, best_response=best_response, matrix=True) as loop:
+    with a_loop(bus, tmp_path, side_run=side_run, best_response=best_response, cross_play="held_out_potion") as loop:
         trainer = loop.trainer()
         trainer.run()
         loop.assert_healthy()
@@ -213,7 +213,14 @@ def test_side_games_leave_the_slots_of_the_game_alone(tmp_path: Path) -> None:
     assert {one.reason for one in by_slot["defender"]} == {"start", "step", "phase_end"}
     assert [one.reason for one in by_slot["defender_stable"]] == ["start"]
     # The best response and the side run begin and end there, then every round's defender plays.
-    assert [one.reason for one in by_slot["side"]] == ["start", "phase_end", "side_run", "phase_end", "matrix", "matrix"]
+    assert [one.reason for one in by_slot["side"]] == [
+        "start",
+        "phase_end",
+        "side_run",
+        "phase_end",
+        "cross_play",
+        "cross_play",
+    ]
     game = trainer.context.game
     assert set(game.players) == set(Role)
     assert by_slot["defender"][-1].policy.digest == game.players[Role.DEFENDER].by_round[1].policy.digest

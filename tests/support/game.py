@@ -66,7 +66,7 @@ EXPERIMENT: dict[str, Any] = {
     },
     "monitor": MONITOR,
     "measure": {"seeds": 2, "attacks_per_seed": 2},
-    "matrix": True,
+    "cross_play": GUARDED,
 }
 
 
@@ -129,6 +129,7 @@ def a_trainer(directory: Path, bus: AnsweringBus, *, stop: threading.Event | Non
             suites(ROWS),
             guarded_suite=GUARDED,
             side_run_suite=GUARDED,
+            cross_play=SEEDS["harmful"] if experiment.cross_play else (),
         ),
         rules.algorithms,
         ring,

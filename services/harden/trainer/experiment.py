@@ -33,6 +33,7 @@ RENAMED = {
     "monitor_arm": "side_run",
     "max_refusal_ordinary": "max_over_refusal",
     "min_accuracy_ordinary": "min_benign_accuracy",
+    "matrix": "cross_play, the name of the suite whose seeds it is played on",
 }
 
 
@@ -310,8 +311,9 @@ class Experiment(_Part):
     """An ablation that the monitor should reject. None: there is none."""
     best_response: BestResponsePart | None = None
     """An attacker that adapts to the last defender. None: there is none."""
-    matrix: bool = False
-    """Whether every attacker plays every defender at the end."""
+    cross_play: str | None = None
+    """At the end every round's attacker plays every round's defender, on the seeds of this suite: on subjects that nobody was
+    trained on. None: it does not."""
 
     @property
     def lengths(self) -> Lengths:
@@ -321,7 +323,7 @@ class Experiment(_Part):
             attacker_steps=self.attacker.steps,
             publish_every=self.schedule.publish_every,
             side_run_steps=self.side_run.steps if self.side_run else 0,
-            cross_play=self.matrix,
+            cross_play=self.cross_play is not None,
             best_response_steps=self.best_response.steps if self.best_response else 0,
             retries=self.monitor.retries,
         )

@@ -91,6 +91,7 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     ring = Ring(around.bus, run_id=game.run_id, start=offsets, now=around.now)
     policy_log = PolicyLog(around.bus, around.store, around.signer, service=SERVICE, run_id=game.run_id, now=around.now)
     publisher = Publisher(policy_log, around.store, run_id=game.run_id, num_replicas=settings.replicas)
+    suites = world.suites(experiment.evaluation.rows)
     on_ready()
     context = GameContext(
         experiment,
@@ -98,12 +99,13 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
         Material(
             seeds,
             attacked=[seed for category in categories for seed in seeds[category]],
-            suites=world.suites(experiment.evaluation.rows),
+            suites=suites,
             suites_between=world.suites(experiment.evaluation.rows_between or experiment.evaluation.rows),
             monitor_suites=[suite for suite in world.suites(experiment.evaluation.rows) if suite.name == world.guarded_suite],
             guarded_suite=world.guarded_suite,
             side_run_suite=world.side_run_suite,
-            goals=_goals(experiment, world.suites(experiment.evaluation.rows)),
+            goals=_goals(experiment, suites),
+            cross_play=_seeds_of("cross_play", experiment.cross_play, suites) if experiment.cross_play else (),
         ),
         _algorithms(experiment, world, around.store),
         ring,
@@ -187,14 +189,15 @@ def _goals(experiment: Experiment, suites: Sequence[Suite]) -> dict[str, list[Se
     """The seeds of the suites that the best response is to attack, by the name of the set."""
     if experiment.best_response is None:
         return {}
-    by_name = {suite.name: suite for suite in suites}
-    for name in experiment.best_response.goals.values():
-        if name not in by_name:
-            raise SetupError(f"best_response.goals: the world has no suite {name!r}; it has {', '.join(by_name)}")
-    return {
-        goals: list({case.seed.seed_id: case.seed for case in by_name[name].cases}.values())
-        for goals, name in experiment.best_response.goals.items()
-    }
+    return {goals: _seeds_of("best_response.goals", name, suites) for goals, name in experiment.best_response.goals.items()}
+
+
+def _seeds_of(key: str, name: str, suites: Sequence[Suite]) -> list[Seed]:
+    """The seeds of the suite that a key of the experiment names, each once."""
+    suite = next((suite for suite in suites if suite.name == name), None)
+    if suite is None:
+        raise SetupError(f"{key}: the world has no suite {name!r}; it has {', '.join(suite.name for suite in suites)}")
+    return list({case.seed.seed_id: case.seed for case in suite.cases}.values())
 
 
 def play(settings: TrainerSettings, experiment: Experiment, around: Surroundings, on_ready: Callable[[], None]) -> None:

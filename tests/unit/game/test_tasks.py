@@ -365,7 +365,7 @@ def test_a_rejected_phase_is_tried_again_more_slowly_and_the_record_says_so(bus:
 
 
 def test_a_game_whose_every_attempt_is_rejected_ends_with_the_last_good_defender(bus: AnsweringBus, before: Before) -> None:
-    trainer = before("round-1/monitor", schedule={"rounds": 3}, side_run=None, matrix=False)
+    trainer = before("round-1/monitor", schedule={"rounds": 3}, side_run=None, cross_play=None)
     bus.answers = lambda bout: refusing(bout) if bout.suite == "monitor" or bout.purpose is Purpose.EVALUATE else [played(bout)]
     trainer.run()
     keys = [done.key for done in trainer.context.game.history]

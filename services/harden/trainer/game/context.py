@@ -40,6 +40,7 @@ class Material:
     guarded_suite: str
     side_run_suite: str
     goals: Mapping[str, Sequence[Seed]] = field(default_factory=dict)  # of the best response, by the name of the set
+    cross_play: Sequence[Seed] = ()  # what every round's attacker and every round's defender are compared on
 
     def seeds_for(self, recipe: str) -> Mapping[str, Sequence[Seed]]:
         """By category, what a recipe may draw."""
