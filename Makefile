@@ -28,10 +28,10 @@ demo-in-process:  ## the same ring in one process: no Java, no Triton
 
 test-fast:  ## every test that needs no service, about a minute
 	@tools/setup/python.sh dev
-	@$(PY) -m pytest -q -m "not (kafka or triton or s3 or prometheus or slow)" $(TESTS)
+	@$(PY) -m pytest -q -m "not (kafka or triton or s3 or prometheus or labelled or slow)" $(TESTS)
 
 test:  ## every test, real Kafka and real Triton included
-	@tools/setup/python.sh dev && tools/setup/kafka.sh && tools/setup/apt.sh promtool:prometheus chromium:chromium
+	@tools/setup/python.sh dev && tools/setup/kafka.sh && tools/setup/apt.sh promtool:prometheus chromium:chromium && tools/setup/labelled.sh
 	@$(PY) -m pytest -q $(TESTS)
 
 bench:  ## the benchmarks, into benchmarks/results.json and a table

@@ -3,7 +3,7 @@
 Compared is the trainer's own clock (`play_seconds` of run.json): from its first task to its last, starting and stopping
 left out. The ratio is the median of those of the pairs, with its interval. Beside it stands the CPU time of each run, all
 its processes from start to end: where that is equal and the clock is not, the ring waits instead of working.
-The demo's experiment with one round, fewer evaluation rows, no monitor arm and no matrix.
+The demo's experiment with one round, fewer evaluation rows, no side run and no cross-play.
 """
 
 import json
@@ -110,7 +110,7 @@ def _short(quick: bool) -> Experiment:
     content["schedule"]["rounds"] = 1
     content["evaluation"] = {"rows": EVALUATION_ROWS}
     content["side_run"] = None
-    content["matrix"] = False
+    content["cross_play"] = None
     # So short a run may break a limit, and a rollback is not what is measured.
     content["monitor"] = dict.fromkeys(content["monitor"])
     if quick:

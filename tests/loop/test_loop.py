@@ -18,11 +18,15 @@ from harden.config import KafkaSettings
 from harden.domain.bout import Role
 from harden.domain.errors import FencedError, PoisonError
 from harden.domain.events import DeadLetter
+from harden.domain.policy import SLOTS, PolicyPublished
+from harden.domain.round import BestResponseFinished
 from harden.local.kafka import LocalKafka
-from harden.topics import ATTACKS, BOUTS, POLICIES, RESPONSES, VERDICTS, Topic
+from harden.store.policies import fetch_manifest
+from harden.store.signing import Verifier
+from harden.topics import ATTACKS, BOUTS, POLICIES, RESPONSES, ROUNDS, VERDICTS, Topic
 from harden.trainer.game.tasks.evaluate import Evaluate
 from harden.trainer.game.tasks.learn import Learn
-from tests.support.loop import Loop, a_loop
+from tests.support.loop import EXPERIMENT, Loop, a_loop
 
 WORK = (BOUTS, ATTACKS, RESPONSES, VERDICTS)
 KINDS = ("malformed", "unknown_event", "missing_event_name", "invalid")
@@ -183,3 +187,78 @@ def test_a_second_trainer_fences_off_the_first(bus: Bus, tmp_path: Path) -> None
         loop.trainer()
         with pytest.raises(FencedError):
             first.run()
+
+
+def test_side_games_leave_the_slots_of_the_game_alone(tmp_path: Path) -> None:
+    bus = MemoryBus()
+    bus.create_topics()
+    side_run = {"steps": 2, "grpo": {**EXPERIMENT["defender"]["grpo"], "bouts_per_step": 4}}
+    attack = {"name": "attack", "category": "goal", "attacks": "policy", "share": 1.0}
+    best_response = {
+        "steps": 2,
+        "goals": {"trained": "train", "never_attacked": "held_out_potion"},
+        "attacks_per_goal": 2,
+        "grpo": {"bouts_per_step": 3, "num_attacks": 3, "num_responses": 1, "mix": [attack]},
+    }
+    with a_loop(bus, tmp_path, side_run=side_run, best_response=best_response, cross_play="held_out_potion") as loop:
+        trainer = loop.trainer()
+        trainer.run()
+        loop.assert_healthy()
+    published = [
+        fact
+        for message in everything_on(bus, [POLICIES.name])
+        if isinstance(fact := codec.from_message(POLICIES, message).fact, PolicyPublished)
+    ]
+    by_slot = {slot: [one for one in published if one.policy.slot == slot] for slot in SLOTS}
+    assert {one.reason for one in by_slot["defender"]} == {"start", "step", "phase_end"}
+    assert [one.reason for one in by_slot["defender_stable"]] == ["start"]
+    # The best response and the side run begin and end there, then every round's defender plays.
+    assert [one.reason for one in by_slot["side"]] == [
+        "start",
+        "phase_end",
+        "side_run",
+        "phase_end",
+        "cross_play",
+        "cross_play",
+    ]
+    game = trainer.context.game
+    assert set(game.players) == set(Role)
+    assert by_slot["defender"][-1].policy.digest == game.players[Role.DEFENDER].by_round[1].policy.digest
+    facts = [codec.from_message(ROUNDS, message).fact for message in everything_on(bus, [ROUNDS.name])]
+    (adapted,) = [fact for fact in facts if isinstance(fact, BestResponseFinished)]
+    assert (adapted.steps, adapted.best_of) == (2, 2)
+    assert [one.goals for one in adapted.attacks] == ["trained", "never_attacked"]
+    for one in adapted.attacks:
+        assert one.best.n > 10
+        assert one.before.n == one.after.n == 2 * one.best.n
+
+
+def test_users_keep_the_policy_that_they_have_when_another_run_begins(tmp_path: Path) -> None:
+    bus = MemoryBus()
+    bus.create_topics()
+    for name in ("first", "second"):
+        with a_loop(bus, tmp_path / name, name=name) as loop:
+            loop.trainer().run(until=lambda task: isinstance(task, Evaluate))
+            loop.assert_healthy()
+    facts = [codec.from_message(POLICIES, message).fact for message in everything_on(bus, [POLICIES.name])]
+    runs = [fact.run_id for fact in facts if isinstance(fact, PolicyPublished) and fact.policy.slot == "defender_stable"]
+    assert len(runs) == 1
+
+
+def test_a_game_with_adapters_publishes_them_on_its_first_policies(tmp_path: Path) -> None:
+    """Whole policies are only what each slot began with; every one of the rest was served, or the game would not have ended."""
+    bus = MemoryBus()
+    bus.create_topics()
+    adapted = {role: {**EXPERIMENT[role], "learner": {"lora": {"rank": 2, "alpha": 4}}} for role in ("defender", "attacker")}
+    with a_loop(bus, tmp_path, **adapted) as loop:
+        loop.trainer().run()
+        loop.assert_healthy()
+        verifier = Verifier({loop.signer.key_id: loop.signer.public_key})
+        facts = [codec.from_message(POLICIES, message).fact for message in everything_on(bus, [POLICIES.name])]
+        manifests = [fetch_manifest(loop.store, verifier, fact) for fact in facts if isinstance(fact, PolicyPublished)]
+    whole = [manifest for manifest in manifests if manifest.base is None]
+    adapters = [manifest for manifest in manifests if manifest.base is not None]
+    assert {manifest.lineage.step for manifest in whole} == {0}
+    assert len(adapters) >= 3
+    sizes = [sum(file.blob.num_bytes for file in manifest.files) for manifest in (whole[0], adapters[-1])]
+    assert sizes[1] < 0.2 * sizes[0], sizes

@@ -84,13 +84,13 @@ def test_its_schedule_ends_after_a_round_that_was_rolled_back_and_not_before() -
     )
     history: list[Finished] = []
     while (task := schedule.next(history)) is not None:
-        history.append(Finished(task.key, {"rolled_back": task.key == "round-1/monitor"}))
+        history.append(Finished(task.key, {"rejected": task.key == "round-1/monitor"}))
     assert history[-1].key == "round-1/monitor"
 
 
 def test_it_keeps_the_contracts_of_every_kind(target: Path) -> None:
     """As docs/extending.md says an author does it; the suites take up what is installed."""
-    suites = [ROOT / "tests" / "contract" / name for name in ("worlds", "strategies", "judges", "learning")]
+    suites = [ROOT / "tests" / "contract" / name for name in ("worlds", "strategies", "judges", "learning", "schedules")]
     wanted = " or ".join(BROUGHT.values())
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", wanted, *suites]
     environment = {**os.environ, "PYTHONPATH": str(target)}

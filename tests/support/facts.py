@@ -11,6 +11,7 @@ from harden.domain.conversation import BlobRef, Conversation, Image, Message, Sp
 from harden.domain.events import DeadLetter, Event, EventMeta, Fact
 from harden.domain.policy import (
     Lineage,
+    PolicyBase,
     PolicyFile,
     PolicyManifest,
     PolicyPublished,
@@ -26,7 +27,9 @@ from harden.domain.policy import (
 from harden.domain.rate import Rate
 from harden.domain.response import Response, SampledBout
 from harden.domain.round import (
+    AdaptiveAttack,
     AttackerFigures,
+    BestResponseFinished,
     BoutAccount,
     CrossPlayFinished,
     FamilyFigures,
@@ -185,12 +188,13 @@ def a_lineage() -> Lineage:
     return Lineage(run_id="run-0", round=1, step=12, parent=a_digest("parent policy"), produced_by="trainer")
 
 
-def a_manifest(files: tuple[PolicyFile, ...] = ()) -> PolicyManifest:
+def a_manifest(files: tuple[PolicyFile, ...] = (), base: PolicyBase | None = None) -> PolicyManifest:
     prompt = ProbePrompt(Conversation.of_user("is moonwater wet?"), (5, 6, 7), (-0.1, -1.7, -2.3))
     return PolicyManifest(
         files=files or (PolicyFile("model.safetensors", a_blob(b"weights")), PolicyFile("config.json", a_blob(b"{}"))),
         probe=Probe((prompt,), tolerance=1e-3),
         lineage=a_lineage(),
+        base=base,
     )
 
 
@@ -297,6 +301,8 @@ def every_fact() -> Iterator[tuple[str, Fact]]:
     bare = AttackerFigures(), {}, {}, BoutAccount(), SwapAccount()
     yield "RoundFinished.bare", RoundFinished("run-0", 0, {}, *bare, (), None, 0.0)
     yield "SideRunFinished", a_side_run()
+    adapted = AdaptiveAttack("trained", a_rate(1), a_rate(5), a_rate(7), 3.5)
+    yield "BestResponseFinished", BestResponseFinished("run-0", 10, 8, (adapted, replace(adapted, goals="never_attacked")))
     yield "CrossPlayFinished", a_cross_play()
     yield "RunFinished", RunFinished("run-0", 7, None, 12.5)
     yield "RunFinished.failed", RunFinished("run-0", 7, "no replica serves the defender", 12.5)

@@ -12,6 +12,7 @@ from harden.domain.conversation import BlobRef
 from harden.domain.events import Event, EventMeta
 from harden.domain.policy import (
     Lineage,
+    PolicyBase,
     PolicyManifest,
     PolicyPublished,
     PolicyRef,
@@ -61,13 +62,18 @@ class Publishing:
         self._producer.close()
         self._reader.close()
 
-    def manifest(self, directory: Path, probe: Probe) -> PolicyManifest:
+    def manifest(self, directory: Path, probe: Probe, base: PolicyBase | None = None) -> PolicyManifest:
         self.version += 1
         files = publish_files(self.store, directory)
-        return PolicyManifest(files, probe, Lineage("run", 0, self.version, None, "test"))
+        return PolicyManifest(files, probe, Lineage("run", 0, self.version, None, "test"), base)
 
-    def publish(self, slot: str, directory: Path, probe: Probe) -> PolicyRef:
+    def base(self, directory: Path, probe: Probe) -> PolicyBase:
+        """A policy in the store that adapters can stand on, of no slot."""
         blob, digest = put_manifest(self.store, self.signer, self.manifest(directory, probe))
+        return PolicyBase(digest, blob)
+
+    def publish(self, slot: str, directory: Path, probe: Probe, base: PolicyBase | None = None) -> PolicyRef:
+        blob, digest = put_manifest(self.store, self.signer, self.manifest(directory, probe, base))
         policy = PolicyRef(slot, self.version, digest)
         self.manifests[policy] = blob
         self.announce(policy, blob)

@@ -5,12 +5,17 @@ Their weights are random: what they say means nothing, but every path from file 
 
 import io
 import random
+import shutil
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from PIL import Image as PilImage
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     CLIPImageProcessor,
     CLIPVisionConfig,
     GenerationConfig,
@@ -19,6 +24,7 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
@@ -134,6 +140,37 @@ def an_image_text_model(directory: Path, *, random_seed: int = 0, num_layers: in
     model.save_pretrained(directory)
     processor.save_pretrained(directory)
     return directory
+
+
+def an_adapter(base: Path, directory: Path, *, random_seed: int = 0, targets: Sequence[str] = ("q_proj", "up_proj")) -> Path:
+    """Saves a LoRA adapter with random weights on the model in `base`, as peft does, and returns `directory`."""
+    from peft import LoraConfig, get_peft_model
+
+    generator = torch.Generator().manual_seed(random_seed)
+    model = get_peft_model(_loaded(base), LoraConfig(r=4, lora_alpha=8, target_modules=list(targets)))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
+    model.save_pretrained(directory)
+    return directory
+
+
+def a_merged_model(base: Path, adapter: Path, directory: Path) -> Path:
+    """Saves the whole model that peft itself makes of the two, and returns `directory`."""
+    from peft import PeftModel
+
+    shutil.copytree(base, directory, dirs_exist_ok=True)
+    merged = PeftModel.from_pretrained(_loaded(base), str(adapter)).merge_and_unload()
+    with tempfile.TemporaryDirectory() as scratch:
+        merged.save_pretrained(scratch)
+        shutil.copy(Path(scratch) / "model.safetensors", directory)
+    return directory
+
+
+def _loaded(directory: Path) -> PreTrainedModel:
+    sees_images = (directory / "processor_config.json").exists()
+    return (AutoModelForImageTextToText if sees_images else AutoModelForCausalLM).from_pretrained(directory)
 
 
 def a_png(random_seed: int = 0, size: int = IMAGE_SIZE) -> bytes:

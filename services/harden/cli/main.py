@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
-from harden.cli import bout, dead_letters, demo, policy, report, seeds, topics, world
+from harden.cli import bout, dead_letters, demo, judge, policy, report, seeds, topics, world
 from harden.domain.errors import PoisonError, SetupError, TransientError
 
 EXIT_FAILED = 1
@@ -34,6 +34,7 @@ app.command(seeds.app)
 app.command(dead_letters.app)
 app.command(topics.app)
 app.command(world.app)
+app.command(judge.app)
 
 
 def run(arguments: Sequence[str]) -> int:

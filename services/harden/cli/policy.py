@@ -16,7 +16,7 @@ from harden.domain.errors import PoisonError, SetupError
 from harden.domain.events import Event
 from harden.domain.policy import PolicyManifest, PolicyPublished, PolicyRef, PolicyRefused, PolicyRetired, PolicyServed
 from harden.store.leases import Leases
-from harden.store.policies import fetch_files, fetch_manifest
+from harden.store.policies import fetch_files, fetch_manifest, fetching_base, read_base
 from harden.store.policy_log import PolicyLog
 from harden.store.ports import BlobStore
 from harden.store.signing import Signer, Verifier, generate_keypair
@@ -89,6 +89,8 @@ def show(
     print(f"{p.policy.digest}\n  slot {p.policy.slot}, version {p.policy.version}, {p.reason}; {one.state}")
     print(f"  made by {lineage.produced_by} in round {lineage.round}, step {lineage.step} of run {lineage.run_id}")
     print(f"  parent {lineage.parent or 'none: it is a first one'}")
+    if manifest.base is not None:
+        print(f"  an adapter on {manifest.base.digest}, which is fetched too")
     print(f"  probe: {len(manifest.probe.prompts)} prompts, log-probs within {manifest.probe.tolerance:g} nats")
     output.table(("file", "bytes", "sha256"), [(f.path, f.blob.num_bytes, _short(f.blob.sha256)) for f in manifest.files])
 
@@ -100,7 +102,7 @@ def verify(
     *,
     where: Where | None = None,
 ) -> int:
-    """Checks signature, digest and every file against the store. Ends with 1 where a check fails."""
+    """Checks signature, digest and files against the store, an adapter's base included. Ends with 1 where a check fails."""
     with open_log(where) as log:
         publications = _publications(log)
         chosen = [_find(publications, name) for name in policies] if policies else publications
@@ -161,6 +163,9 @@ def _problem(store: BlobStore, verifier: Verifier, published: PolicyPublished) -
         manifest = fetch_manifest(store, verifier, published)
         with tempfile.TemporaryDirectory() as scratch:
             fetch_files(store, manifest, Path(scratch))
+        if manifest.base is not None:
+            with fetching_base(manifest.base), tempfile.TemporaryDirectory() as scratch:
+                fetch_files(store, read_base(verifier, manifest.base, store.get(manifest.base.manifest)), Path(scratch))
     except PoisonError as poison:
         return str(poison)
     return None
@@ -240,6 +245,8 @@ def _row_json(one: Publication) -> dict[str, object]:
 def _manifest_json(manifest: PolicyManifest) -> dict[str, object]:
     return {
         "produced_by": manifest.lineage.produced_by,
+        "form": "adapter" if manifest.base else "full",
+        "base": manifest.base.digest if manifest.base else None,
         "probe": {"prompts": len(manifest.probe.prompts), "tolerance": manifest.probe.tolerance},
         "files": [{"path": f.path, "sha256": f.blob.sha256, "num_bytes": f.blob.num_bytes} for f in manifest.files],
     }

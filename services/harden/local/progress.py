@@ -26,7 +26,7 @@ PHASES = {
     "attacker": "the attacker learns",
     "evaluate": "measuring",
     "side_run": "the quality monitor's side run",
-    "matrix": "every attacker against every defender",
+    "cross_play": "every attacker against every defender",
     "done": "done",
 }
 

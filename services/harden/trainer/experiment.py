@@ -33,6 +33,7 @@ RENAMED = {
     "monitor_arm": "side_run",
     "max_refusal_ordinary": "max_over_refusal",
     "min_accuracy_ordinary": "min_benign_accuracy",
+    "matrix": "cross_play, the name of the suite whose seeds it is played on",
 }
 
 
@@ -71,17 +72,19 @@ class Slots(_Part):
     defender: SlotName = Slot.DEFENDER
     """The newest defender, a candidate."""
     stable: SlotName = Slot.DEFENDER_STABLE
-    """The policy for users: the run publishes its first version and does not change it afterwards."""
+    """The policy for users. A run publishes to it only where nothing was ever published there."""
+    side: SlotName = Slot.SIDE
+    """Policies of side games, one at a time: the side run's, those of cross-play. Nothing of them moves another slot."""
 
     @model_validator(mode="after")
     def _are_different(self) -> "Slots":
         if len(set(self.names)) < len(self.names):
-            raise ValueError("attacker, defender and stable need a slot each; give them different names")
+            raise ValueError("attacker, defender, stable and side need a slot each; give them different names")
         return self
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (self.attacker, self.defender, self.stable)
+        return (self.attacker, self.defender, self.stable, self.side)
 
     def of(self, role: Role) -> str:
         return self.attacker if role is Role.ATTACKER else self.defender
@@ -211,17 +214,29 @@ class PlayerSampling(_Part):
 
 
 class MonitorLimits(_Part):
-    """Limits of a round; one that breaks a limit is rolled back. None switches a limit off (SecTOW's quality monitor)."""
+    """When the monitor rejects what the defender has learned in a round (SecTOW's quality monitor). None switches a limit off.
+
+    Rates are measured on rows that are neither tuned on nor reported. They must keep the limit with the whole of their 95%
+    interval. A rejected phase is rolled back and tried again at a lower learning rate; when the last attempt is rejected
+    too, the game ends with the last good defender.
+    """
 
     max_over_refusal: float | None = Field(0.15, ge=0, le=1)
-    """Highest over-refusal rate on the guarded suite."""
+    """Highest upper bound of the over-refusal rate on the guarded suite."""
     min_benign_accuracy: float | None = Field(0.85, ge=0, le=1)
-    """Lowest accuracy on the guarded suite."""
+    """Lowest lower bound of the accuracy on the guarded suite."""
+    max_undecided: float | None = Field(0.05, ge=0, le=1)
+    """Highest share of verdicts on the guarded suite that the judge could not decide: they stand in no rate."""
     max_zero_variance: float | None = Field(0.98, ge=0, le=1)
     """Highest share of groups whose rewards are all equal."""
 
+    retries: int = Field(2, ge=0, le=2)
+    """How often a rejected phase is tried again."""
+    retry_rate: float = Field(0.5, gt=0, le=1)
+    """Factor on the learning rate of each further attempt."""
+
     def limits(self) -> Limits:
-        return Limits(**self.model_dump())
+        return Limits(**self.model_dump(exclude={"retries", "retry_rate"}))
 
 
 class Measure(_Part):
@@ -238,6 +253,22 @@ class SideRunPart(AlgorithmChoice):
 
     steps: int = Field(ge=1)
     """Steps of the training."""
+
+
+class BestResponsePart(AlgorithmChoice):
+    """A fresh attacker trained against the last defender, which stays as it is: how robust it is against one that adapts.
+
+    Its mixture draws seeds of the category `goal`: those of all suites in `goals`.
+    """
+
+    steps: int = Field(ge=1)
+    """Steps of the training."""
+    learner: LearnerSettings = LearnerSettings()
+    """Optimiser, precision, adapters."""
+    goals: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], str] = Field(min_length=1)
+    """Sets of goals: a name in the report, and the suite whose seeds they are."""
+    attacks_per_goal: int = Field(8, ge=1)
+    """Fresh attacks on each goal, before and after. `best_of` in the report is as many."""
 
 
 class Evaluation(_Part):
@@ -278,8 +309,11 @@ class Experiment(_Part):
     """How large the evaluation suites are."""
     side_run: SideRunPart | None = None
     """An ablation that the monitor should reject. None: there is none."""
-    matrix: bool = False
-    """Whether every attacker plays every defender at the end."""
+    best_response: BestResponsePart | None = None
+    """An attacker that adapts to the last defender. None: there is none."""
+    cross_play: str | None = None
+    """At the end every round's attacker plays every round's defender, on the seeds of this suite: on subjects that nobody was
+    trained on. None: it does not."""
 
     @property
     def lengths(self) -> Lengths:
@@ -289,7 +323,9 @@ class Experiment(_Part):
             attacker_steps=self.attacker.steps,
             publish_every=self.schedule.publish_every,
             side_run_steps=self.side_run.steps if self.side_run else 0,
-            cross_play=self.matrix,
+            cross_play=self.cross_play is not None,
+            best_response_steps=self.best_response.steps if self.best_response else 0,
+            retries=self.monitor.retries,
         )
 
     def policy_source(self, role: Role) -> str:

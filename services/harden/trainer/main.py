@@ -4,7 +4,7 @@ reads      harden.seeds.v1, harden.verdicts.v1, harden.served.v1, and the dead l
 writes     harden.bouts.v1      BoutScheduled      key bout_id
            harden.policies.v1   PolicyPublished    key slot
            harden.steps.v1      StepFinished       key run_id
-           harden.rounds.v1     RoundFinished, SideRunFinished, CrossPlayFinished, RunFinished    key run_id
+           harden.rounds.v1     RoundFinished and what follows the last round, RunFinished    key run_id
 keeps      checkpoints in its run directory: weights, optimisers, RNG, finished tasks, ledger and offsets as one
 slowed by  the bouts it waits for; it schedules only what it is about to learn from
 survives   being killed at any time (goes on from the checkpoint, trains no bout twice), lost and repeated messages;
@@ -24,7 +24,7 @@ from harden.bus.ports import Bus
 from harden.domain import ids
 from harden.domain.bout import Role
 from harden.domain.errors import SetupError
-from harden.domain.game import World, attacked
+from harden.domain.game import Suite, World, attacked
 from harden.domain.seed import Seed
 from harden.runtime.process import process, run_main
 from harden.store.object_store import ObjectStore
@@ -37,7 +37,7 @@ from harden.trainer.config import TrainerConfig, TrainerSettings
 from harden.trainer.core.replay import ReplayPool
 from harden.trainer.experiment import AlgorithmChoice, Experiment, run_id_of
 from harden.trainer.game.checkpoint import Checkpoints
-from harden.trainer.game.context import SIDE_RUN, GameContext, Material
+from harden.trainer.game.context import BEST_RESPONSE, SIDE_RUN, GameContext, Material
 from harden.trainer.game.observing import Observer
 from harden.trainer.game.player import Player, probe_examples
 from harden.trainer.game.records import Record, Records
@@ -47,6 +47,7 @@ from harden.trainer.game.state import Game
 from harden.trainer.game.trainer import Trainer
 from harden.trainer.inbox import Inbox, Stopped
 from harden.trainer.learner.learner import Learner
+from harden.trainer.learner.settings import LearnerSettings
 from harden.trainer.publisher import Publisher
 from harden.trainer.ring import SERVICE, Ring
 from harden.worlds import registry
@@ -80,7 +81,8 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     game = Game(
         run_id=run_id,
         experiment=experiment.model_dump(mode="json"),
-        players={role: _player(role, experiment, seeds, world) for role in Role},
+        players={role.value: _player(role, experiment, seeds, world) for role in Role},
+        new_player=lambda name: _side_player(name, experiment, seeds, world),
         pool=ReplayPool(),
         records=Records(run_dir, run_id, publish),
         remembered=Path(settings.run_dir) / "remembered",
@@ -92,6 +94,7 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     policy_log = PolicyLog(around.bus, around.store, around.signer, service=SERVICE, run_id=game.run_id, now=around.now)
     publisher = Publisher(policy_log, around.store, run_id=game.run_id, num_replicas=settings.replicas)
     publisher.swaps = game.swaps
+    suites = world.suites(experiment.evaluation.rows)
     on_ready()
     context = GameContext(
         experiment,
@@ -99,10 +102,13 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
         Material(
             seeds,
             attacked=[seed for category in categories for seed in seeds[category]],
-            suites=world.suites(experiment.evaluation.rows),
+            suites=suites,
             suites_between=world.suites(experiment.evaluation.rows_between or experiment.evaluation.rows),
+            monitor_suites=[suite for suite in world.suites(experiment.evaluation.rows) if suite.name == world.guarded_suite],
             guarded_suite=world.guarded_suite,
             side_run_suite=world.side_run_suite,
+            goals=_goals(experiment, suites),
+            cross_play=_seeds_of("cross_play", experiment.cross_play, suites) if experiment.cross_play else (),
         ),
         _algorithms(experiment, world, around.store),
         ring,
@@ -146,16 +152,55 @@ def _choices(experiment: Experiment) -> dict[str, tuple[Role, AlgorithmChoice]]:
     chosen: dict[str, tuple[Role, AlgorithmChoice]] = {role.value: (role, experiment.part(role)) for role in Role}
     if experiment.side_run:
         chosen[SIDE_RUN] = (Role.DEFENDER, experiment.side_run)
+    if experiment.best_response:
+        chosen[BEST_RESPONSE] = (Role.ATTACKER, experiment.best_response)
     return chosen
 
 
-def _player(role: Role, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Player:
+def _side_player(name: str, experiment: Experiment, seeds: Mapping[str, Sequence[Seed]], world: World) -> Player:
+    """A player of the same kind as its role's, with a learner and a slot of its own."""
+    role, _ = _choices(experiment)[name]
+    own = experiment.best_response.learner if name == BEST_RESPONSE and experiment.best_response else None
+    return _player(role, experiment, seeds, world, name=name, slot=experiment.policies.slots.side, learner=own)
+
+
+def _player(
+    role: Role,
+    experiment: Experiment,
+    seeds: Mapping[str, Sequence[Seed]],
+    world: World,
+    *,
+    name: str = "",
+    slot: str = "",
+    learner: LearnerSettings | None = None,
+) -> Player:
+    """`name`, `slot` and `learner` are the role's own unless given."""
     directory = registry.policy_directory(experiment.policy_source(role))
-    learner = Learner(directory, experiment.part(role).learner, ids.random_seed(ids.child(run_id_of(experiment), role, 0)))
+    random_seed = ids.random_seed(ids.child(run_id_of(experiment), name or role, 0))
     every_seed = [seed for category in sorted(seeds) for seed in seeds[category]]
     attacked_seeds = [seed for category in attacked(world) for seed in seeds[category]]
-    probes = probe_examples(role, attacked_seeds if role is Role.ATTACKER else every_seed, world.anchors)
-    return Player(role, experiment.policies.slots.of(role), learner, directory, probes)
+    return Player(
+        role,
+        slot or experiment.policies.slots.of(role),
+        Learner(directory, learner or experiment.part(role).learner, random_seed),
+        directory,
+        probe_examples(role, attacked_seeds if role is Role.ATTACKER else every_seed, world.anchors),
+    )
+
+
+def _goals(experiment: Experiment, suites: Sequence[Suite]) -> dict[str, list[Seed]]:
+    """The seeds of the suites that the best response is to attack, by the name of the set."""
+    if experiment.best_response is None:
+        return {}
+    return {goals: _seeds_of("best_response.goals", name, suites) for goals, name in experiment.best_response.goals.items()}
+
+
+def _seeds_of(key: str, name: str, suites: Sequence[Suite]) -> list[Seed]:
+    """The seeds of the suite that a key of the experiment names, each once."""
+    suite = next((suite for suite in suites if suite.name == name), None)
+    if suite is None:
+        raise SetupError(f"{key}: the world has no suite {name!r}; it has {', '.join(suite.name for suite in suites)}")
+    return list({case.seed.seed_id: case.seed for case in suite.cases}.values())
 
 
 def play(settings: TrainerSettings, experiment: Experiment, around: Surroundings, on_ready: Callable[[], None]) -> None:

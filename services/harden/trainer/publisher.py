@@ -10,6 +10,7 @@ from harden.domain.completion import SamplingStats
 from harden.domain.conversation import BlobRef
 from harden.domain.policy import (
     Lineage,
+    PolicyBase,
     PolicyManifest,
     PolicyPublished,
     PolicyRef,
@@ -39,7 +40,7 @@ class Published:
 class Swaps:
     """Swaps of policies since the account was opened, and the latency of requests in that time."""
 
-    published_at: dict[tuple[str, int], float] = field(default_factory=dict)  # (digest, version) -> Unix seconds
+    published_at: dict[PolicyRef, float] = field(default_factory=dict)  # Unix seconds
     windows: list[tuple[float, float]] = field(default_factory=list)  # publication to service, Unix seconds
     refused: int = 0
     stats: list[SamplingStats] = field(default_factory=list)
@@ -64,7 +65,7 @@ class Swaps:
         """Publications that were served are left out: a replica that starts again serves them again, which is no swap."""
         begun = {begin for begin, _ in self.windows}
         return {
-            "published_at": [[*key, at] for key, at in self.published_at.items() if at not in begun],
+            "published_at": [[p.slot, p.version, p.digest, at] for p, at in self.published_at.items() if at not in begun],
             "windows": self.windows,
             "refused": self.refused,
             "stats": [[s.num_requests, s.num_failed, s.began_at, s.ended_at] for s in self.stats],
@@ -76,7 +77,7 @@ class Swaps:
         if data is None:
             return cls()
         return cls(
-            {(digest, version): at for digest, version, at in data["published_at"]},
+            {PolicyRef(slot, version, digest): at for slot, version, digest, at in data["published_at"]},
             [(begin, end) for begin, end in data["windows"]],
             data["refused"],
             [SamplingStats(*stats) for stats in data["stats"]],
@@ -103,7 +104,7 @@ class Publisher:
         self._run_id = run_id
         self._num_replicas = num_replicas
         self._leases = Leases(now)
-        self._refused: dict[tuple[str, int], PolicyRefused] = {}
+        self._refused: dict[PolicyRef, PolicyRefused] = {}
         self.swaps = Swaps()
 
     def publish(
@@ -116,34 +117,39 @@ class Publisher:
         round_: int,
         parent: str | None,
         reason: str,
+        base: Published | None = None,
     ) -> Published:
-        """Weights and everything needed to run them. Doing it twice yields the same digest under another version."""
+        """Weights and everything needed to run them, or an adapter on `base`, which is published whole. Doing it twice yields
+        the same digest under another version."""
         lineage = Lineage(self._run_id, round_, learner_step, parent, "trainer")
-        manifest = PolicyManifest(publish_files(self._store, files), probe, lineage)
+        stands_on = PolicyBase(base.policy.digest, base.manifest) if base else None
+        manifest = PolicyManifest(publish_files(self._store, files), probe, lineage, stands_on)
         return self._noted(self._log.publish(slot, manifest, reason), learner_step)
 
-    def publish_again(self, old: Published, reason: str) -> Published:
-        """Publishes an older policy again for its slot, under a new version."""
+    def publish_again(self, old: Published, reason: str, slot: str | None = None) -> Published:
+        """Publishes an older policy again, under a new version of its slot, or for another slot."""
         policy = old.policy
-        return self._noted(
-            self._log.publish_again(policy.slot, policy.digest, old.manifest, old.lineage, reason), old.learner_step
-        )
+        fact = self._log.publish_again(slot or policy.slot, policy.digest, old.manifest, old.lineage, reason)
+        return self._noted(fact, old.learner_step)
+
+    def is_unused(self, slot: str) -> bool:
+        """Whether nothing was ever published for the slot, by this run or another."""
+        return self._log.newest_version(slot) == 0
 
     def _noted(self, fact: PolicyPublished, learner_step: int) -> Published:
-        self.swaps.published_at[fact.policy.digest, fact.policy.version] = fact.published_at
+        self.swaps.published_at[fact.policy] = fact.published_at
         return Published(fact.policy, fact.manifest, fact.lineage, learner_step)
 
     def note_status(self, status: PolicyServed | PolicyRefused) -> None:
         """Records the status that a replica published: it serves a policy, or refuses it."""
-        key = (status.policy.digest, status.policy.version)
-        begin = self.swaps.published_at.get(key)
+        begin = self.swaps.published_at.get(status.policy)
         if isinstance(status, PolicyServed):
             # A swap ends with the first lease; renewals do not count.
             is_first = self._leases.record(status)
             if is_first and begin is not None and status.served_at >= begin:
                 self.swaps.windows.append((begin, status.served_at))
         elif begin is not None:
-            self._refused[key] = status
+            self._refused[status.policy] = status
             self.swaps.refused += 1
 
     def is_served(self, policy: PolicyRef) -> bool:
@@ -151,7 +157,7 @@ class Publisher:
         return self._leases.is_served(policy, self._num_replicas)
 
     def refusal_of(self, policy: PolicyRef) -> PolicyRefused | None:
-        return self._refused.get((policy.digest, policy.version))
+        return self._refused.get(policy)
 
     def open_account(self) -> None:
         """Begins a new account of swaps; publications not yet served are carried over."""

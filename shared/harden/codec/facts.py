@@ -15,7 +15,7 @@ from harden.domain.bout import Bout
 from harden.domain.events import DeadLetter, Fact
 from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyRetired, PolicyServed
 from harden.domain.response import SampledBout
-from harden.domain.round import CrossPlayFinished, RoundFinished, RunFinished, SideRunFinished
+from harden.domain.round import BestResponseFinished, CrossPlayFinished, RoundFinished, RunFinished, SideRunFinished
 from harden.domain.seed import Seed
 from harden.domain.step import StepFinished
 from harden.domain.verdict import ContinuedBout, JudgedBout
@@ -158,6 +158,13 @@ _CARRIERS = (
     Carrier(RoundFinished, round_pb2.RoundFinished, records.write_round, records.read_round, _run_id),
     Carrier(
         SideRunFinished, round_pb2.SideRunFinished, records.write_side_run, records.read_side_run, lambda fact: str(fact.run_id)
+    ),
+    Carrier(
+        BestResponseFinished,
+        round_pb2.BestResponseFinished,
+        records.write_best_response,
+        records.read_best_response,
+        lambda fact: str(fact.run_id),
     ),
     Carrier(
         CrossPlayFinished,

@@ -3,6 +3,7 @@
 from harden.codec.common import read_blob, read_conversation, write_blob, write_conversation
 from harden.domain.policy import (
     Lineage,
+    PolicyBase,
     PolicyFile,
     PolicyManifest,
     PolicyPublished,
@@ -54,6 +55,9 @@ def write_manifest(into: policy_pb2.PolicyManifest, manifest: PolicyManifest) ->
         out = into.probe.prompts.add(token_ids=prompt.token_ids, logprobs=prompt.logprobs)
         write_conversation(out.conversation, prompt.conversation)
     write_lineage(into.lineage, manifest.lineage)
+    if manifest.base is not None:
+        into.base.digest = manifest.base.digest
+        write_blob(into.base.manifest, manifest.base.manifest)
 
 
 def read_manifest(message: policy_pb2.PolicyManifest) -> PolicyManifest:
@@ -64,6 +68,7 @@ def read_manifest(message: policy_pb2.PolicyManifest) -> PolicyManifest:
         files=tuple(PolicyFile(file.path, read_blob(file.blob)) for file in message.files),
         probe=Probe(prompts, message.probe.tolerance),
         lineage=read_lineage(message.lineage),
+        base=PolicyBase(message.base.digest, read_blob(message.base.manifest)) if message.HasField("base") else None,
     )
 
 

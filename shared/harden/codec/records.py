@@ -6,7 +6,9 @@ from typing import Any
 from harden.codec.enums import ROLE
 from harden.domain.rate import Rate
 from harden.domain.round import (
+    AdaptiveAttack,
     AttackerFigures,
+    BestResponseFinished,
     BoutAccount,
     CrossPlayFinished,
     FamilyFigures,
@@ -131,6 +133,25 @@ def read_side_run(message: round_pb2.SideRunFinished) -> SideRunFinished:
         breaches=tuple(message.breaches),
         bouts=_read_bouts(message.bouts),
     )
+
+
+def write_best_response(into: round_pb2.BestResponseFinished, fact: BestResponseFinished) -> None:
+    into.run_id = fact.run_id
+    into.steps = fact.steps
+    into.best_of = fact.best_of
+    for one in fact.attacks:
+        out = into.attacks.add(goals=one.goals, effective_families=one.effective_families)
+        _write_rate(out.before, one.before)
+        _write_rate(out.after, one.after)
+        _write_rate(out.best, one.best)
+
+
+def read_best_response(message: round_pb2.BestResponseFinished) -> BestResponseFinished:
+    attacks = tuple(
+        AdaptiveAttack(one.goals, _read_rate(one.before), _read_rate(one.after), _read_rate(one.best), one.effective_families)
+        for one in message.attacks
+    )
+    return BestResponseFinished(message.run_id, message.steps, message.best_of, attacks)
 
 
 def write_cross_play(into: round_pb2.CrossPlayFinished, fact: CrossPlayFinished) -> None:

@@ -6,7 +6,7 @@ from harden.domain.attack import AttackedBout
 from harden.domain.bout import Bout
 from harden.domain.policy import PolicyPublished, PolicyRefused, PolicyRetired, PolicyServed
 from harden.domain.response import SampledBout
-from harden.domain.round import CrossPlayFinished, RoundFinished, RunFinished, SideRunFinished
+from harden.domain.round import BestResponseFinished, CrossPlayFinished, RoundFinished, RunFinished, SideRunFinished
 from harden.domain.seed import Seed
 from harden.domain.step import StepFinished
 from harden.domain.verdict import ContinuedBout, JudgedBout
@@ -42,7 +42,7 @@ class DeadLetter:
 Fact = (
     Seed | Bout | ContinuedBout | AttackedBout | SampledBout | JudgedBout
     | PolicyPublished | PolicyRetired | PolicyServed | PolicyRefused
-    | StepFinished | RoundFinished | SideRunFinished | CrossPlayFinished | RunFinished | DeadLetter
+    | StepFinished | RoundFinished | SideRunFinished | BestResponseFinished | CrossPlayFinished | RunFinished | DeadLetter
 )  # fmt: skip
 
 

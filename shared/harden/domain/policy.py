@@ -16,9 +16,10 @@ class Slot:
     ATTACKER: Final = "attacker"
     DEFENDER: Final = "defender"  # the newest candidate, swapped after every publication
     DEFENDER_STABLE: Final = "defender_stable"  # what users get
+    SIDE: Final = "side"  # policies of side games: a side run, cross-play
 
 
-SLOTS: Final = (Slot.ATTACKER, Slot.DEFENDER, Slot.DEFENDER_STABLE)
+SLOTS: Final = (Slot.ATTACKER, Slot.DEFENDER, Slot.DEFENDER_STABLE, Slot.SIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,25 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyBase:
+    """The policy that an adapter stands on, by its digest, and where its signed manifest lies. It is a whole one."""
+
+    digest: str
+    manifest: BlobRef
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyManifest:
-    """The content of a policy. Its digest names the policy in every slot."""
+    """The content of a policy. Its digest names the policy in every slot.
+
+    With a `base`, the files are a LoRA adapter in peft's layout, the policy is the base with the adapter added, and the probe
+    is of both together. Without a base, the files are the whole policy.
+    """
 
     files: tuple[PolicyFile, ...]
     probe: Probe
     lineage: Lineage
+    base: PolicyBase | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,4 +179,7 @@ class RefusalReason:
     WRONG_VOCABULARY = "wrong_vocabulary"
     NOT_FINITE = "not_finite"
     UNLOADABLE = "unloadable"
+    MISSING_BASE = "missing_base"  # of an adapter: its manifest or a file is not in the store
+    BASE_IS_ADAPTER = "base_is_adapter"
+    UNKNOWN_MODULES = "unknown_modules"  # an adapter is for modules that its base does not have
     PROBE_MISMATCH = "probe_mismatch"

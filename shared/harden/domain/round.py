@@ -61,7 +61,7 @@ class SwapAccount:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """What a round had come to before it was rolled back."""
+    """The last attempt of a round that was rolled back: what the monitor measured of it, on rows of its own."""
 
     rates: Rates
     policies: Policies
@@ -69,7 +69,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class RoundFinished:
-    """Round 0 is the state before any hardening. After a rollback, rates and policies are those of the last good round."""
+    """Round 0 is the state before any hardening. Rates and policies are those that the round ended with."""
 
     run_id: str
     round: int
@@ -79,8 +79,8 @@ class RoundFinished:
     policies: Policies
     bouts: BoutAccount
     swaps: SwapAccount
-    breaches: tuple[str, ...]  # limits that the round broke, for people
-    rejected: Rejected | None  # None: the round was not rolled back
+    breaches: tuple[str, ...]  # limits that attempts of the round broke, for people
+    rejected: Rejected | None  # None: no attempt was rolled back
     evaluation_seconds: float
 
     @property
@@ -117,6 +117,33 @@ class CrossPlayFinished:
     @property
     def record_id(self) -> str:
         return ids.root("cross-play", self.run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveAttack:
+    """What an attacker trained against one defender reached on a set of goals. `best`: share of goals for which one of several
+    attacks succeeded."""
+
+    goals: str
+    before: Rate  # of its training
+    after: Rate
+    best: Rate
+    effective_families: float
+
+
+@dataclass(frozen=True, slots=True)
+class BestResponseFinished:
+    """A fresh attacker was trained against the last defender, which stayed as it was: robustness against an attacker that
+    adapts. `best_of`: attacks on a goal for `AdaptiveAttack.best`."""
+
+    run_id: str
+    steps: int
+    best_of: int
+    attacks: tuple[AdaptiveAttack, ...]
+
+    @property
+    def record_id(self) -> str:
+        return ids.root("best-response", self.run_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Follows the `policies` topic for one slot and keeps its batcher on the newest policy that is what it claims to be.
 
 published --> fetched --> digest and signature verified --> loaded beside the old one --> probed --> flipped
+    an adapter: its base is fetched too, unless it lies here already, verified alike, and loaded with the adapter
     any failure: PolicyRefused(reason), the old policy keeps answering
 
 After a restart the last policy that was accepted answers again, before the topic is read: see harden.serving.last_accepted.
@@ -21,13 +22,22 @@ from harden.bus.ports import Bus, Incoming
 from harden.domain import ids
 from harden.domain.errors import PoisonError, TransientError
 from harden.domain.events import Event, EventMeta
-from harden.domain.policy import PolicyPublished, PolicyRef, PolicyRefused, PolicyRetired, PolicyServed, RefusalReason
+from harden.domain.policy import (
+    PolicyBase,
+    PolicyManifest,
+    PolicyPublished,
+    PolicyRef,
+    PolicyRefused,
+    PolicyRetired,
+    PolicyServed,
+    RefusalReason,
+)
 from harden.serving.batching import Batcher, Serving
 from harden.serving.last_accepted import LastAccepted
 from harden.serving.leases import Lease, LeaseTimes, Standing
-from harden.serving.ports import EngineLoader
+from harden.serving.ports import Engine, EngineLoader
 from harden.serving.probe import check_probe
-from harden.store.policies import fetch_files, read_manifest
+from harden.store.policies import fetch_files, fetching_base, read_base, read_manifest
 from harden.store.ports import BlobStore
 from harden.store.signing import Verifier
 from harden.topics import POLICIES, SERVED
@@ -76,6 +86,15 @@ class Source:
     verifier: Verifier
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """A policy that may be served. `base`: what it stands on, where it is an adapter."""
+
+    serving: Serving
+    base: PolicyBase | None
+    max_error: float
+
+
 class Follower:
     """Owns its threads. `replica` is the name under which it speaks on `served`; `work_dir` is the slot's own and
     outlives it.
@@ -113,6 +132,7 @@ class Follower:
         self._standing = Standing(times.swap_s)
         self._lease = Lease(self._producer, times, service=SERVICE, tick=self._tick, on_failure=on_failure, now=now)
         self._accepted: PolicyRef | None = None  # the last publication that was served
+        self._base: PolicyBase | None = None  # what the policy served stands on, where it is an adapter
         self._has_read = False  # whether everything published before the start is known
         self._is_closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"follower-{slot}", daemon=True)
@@ -165,8 +185,7 @@ class Follower:
             if kept is None:
                 return
             event, published, manifest = kept
-            engine = self._loader.load(self._last.files_of(published.policy.digest), like=None)
-            max_error = check_probe(engine, manifest.probe)
+            loaded = self._load(published, manifest, like=None)
         except (PoisonError, TransientError, OSError) as error:
             reason = error.reason if isinstance(error, PoisonError) else RefusalReason.DAMAGED_RECORD
             _log.warning("policy_not_restored", slot=self._slot, reason=reason, error=str(error))
@@ -175,7 +194,7 @@ class Follower:
             return
         self._standing.published(published.policy)
         try:
-            self._flip(event, published, Serving(engine, published.policy), max_error, began)
+            self._flip(event, published, loaded, began)
         except TransientError as error:
             _log.warning("policy_waits", slot=self._slot, version=published.policy.version, error=str(error))
         _log.info("policy_restored", slot=self._slot, version=published.policy.version)
@@ -223,43 +242,63 @@ class Follower:
         began = time.monotonic()
         try:
             try:
-                serving, max_error = self._prepare(published)
+                loaded = self._prepare(published)
             except PoisonError as error:
                 self._refuse(event, published, error)
                 return True
-            self._flip(event, published, serving, max_error, began)
+            self._flip(event, published, loaded, began)
             _log.info("policy_served", slot=self._slot, version=published.policy.version)
         except TransientError as error:
             _log.warning("policy_waits", slot=self._slot, version=published.policy.version, error=str(error))
             return False
         return True
 
-    def _flip(self, event: Event, published: PolicyPublished, serving: Serving, max_error: float, began: float) -> None:
+    def _flip(self, event: Event, published: PolicyPublished, loaded: _Loaded, began: float) -> None:
         """Serves it, remembers it and says so. TransientError where it could not be said yet."""
         policy = published.policy
-        self._batcher.swap(serving)
-        self._accepted = policy
+        self._batcher.swap(loaded.serving)
+        self._accepted, self._base = policy, loaded.base
         load_ms = (time.monotonic() - began) * 1000
-        served = PolicyServed(policy, self._replica, self._now(), load_ms, max_error, self._lease.until(), self._tick())
+        served = PolicyServed(policy, self._replica, self._now(), load_ms, loaded.max_error, self._lease.until(), self._tick())
         self._observer.served(served, published)
         try:
-            self._last.accept(event, policy)
+            self._last.accept(event, policy, loaded.base)
         except OSError as error:
             _log.warning("policy_not_kept", slot=self._slot, version=policy.version, error=str(error))
         self._lease.hold(event, served)
 
-    def _prepare(self, published: PolicyPublished) -> tuple[Serving, float]:
-        """The policy loaded and probed. PoisonError with a RefusalReason, TransientError."""
+    def _prepare(self, published: PolicyPublished) -> _Loaded:
+        """The policy fetched, loaded and probed. PoisonError with a RefusalReason, TransientError."""
         current = self._batcher.serving
         if current is not None and current.policy.digest == published.policy.digest:
-            return Serving(current.engine, published.policy), 0.0
+            return _Loaded(Serving(current.engine, published.policy), self._base, 0.0)
         data = self._source.store.get(published.manifest)
         manifest = read_manifest(self._source.verifier, published, data)
-        directory = self._last.room_for(published.policy.digest, data)
-        fetch_files(self._source.store, manifest, directory)
-        engine = self._loader.load(directory, like=current.engine if current else None)
-        max_error = check_probe(engine, manifest.probe)
-        return Serving(engine, published.policy), max_error
+        if manifest.base is not None:
+            with fetching_base(manifest.base):
+                base_data = self._source.store.get(manifest.base.manifest)
+                base = read_base(self._source.verifier, manifest.base, base_data)
+                self._fetch(manifest.base.digest, base, base_data)
+        self._fetch(published.policy.digest, manifest, data)
+        return self._load(published, manifest, like=current.engine if current else None)
+
+    def _fetch(self, digest: str, manifest: PolicyManifest, data: bytes) -> None:
+        """Puts the files of a verified manifest, which `data` is, on the disk, unless they are there.
+
+        What the policy in service was loaded from is never fetched over: after a restart it must answer again.
+        """
+        if not self._last.has(digest):
+            fetch_files(self._source.store, manifest, self._last.room_for(digest, data))
+            self._last.arrived(digest)
+
+    def _load(self, published: PolicyPublished, manifest: PolicyManifest, like: Engine | None) -> _Loaded:
+        """The policy, whose files lie here, loaded and probed. PoisonError with a RefusalReason."""
+        files = self._last.files_of(published.policy.digest)
+        if manifest.base is None:
+            engine = self._loader.load(files, like)
+        else:
+            engine = self._loader.load(self._last.files_of(manifest.base.digest), like, adapter=files)
+        return _Loaded(Serving(engine, published.policy), manifest.base, check_probe(engine, manifest.probe))
 
     def _refuse(self, event: Event, published: PolicyPublished, error: PoisonError) -> None:
         current = self._batcher.serving
@@ -274,8 +313,7 @@ class Follower:
         _log.warning("policy_refused", slot=self._slot, version=published.policy.version, reason=error.reason)
         self._standing.refused(published.policy)
         self._observer.refused(refused, published)
-        if current is None or current.policy.digest != published.policy.digest:
-            self._last.reject(published.policy.digest)
+        self._last.clear()
         self._say(event, refused)
 
     def _say(self, cause: Event, word: PolicyRefused) -> None:

@@ -5,8 +5,9 @@
     DIRECTORY/<hex>/           its files
     DIRECTORY/lock             held by the replica as long as it lives
 
-Nothing here is trusted: signatures, digests and files are verified again when it is read. Besides the accepted policy there is
-at most the one that is being loaded.
+Manifest and files of an adapter's base lie beside the adapter's own. Nothing here is trusted after a restart: signatures,
+digests and files are verified again when it is read. Besides the accepted policy there is at most the one that is being loaded,
+each with its base.
 """
 
 import fcntl
@@ -20,8 +21,8 @@ from harden import codec
 from harden.bus.ports import Incoming
 from harden.domain.errors import PoisonError
 from harden.domain.events import Event
-from harden.domain.policy import PolicyManifest, PolicyPublished, PolicyRef, RefusalReason
-from harden.store.policies import read_manifest
+from harden.domain.policy import PolicyBase, PolicyManifest, PolicyPublished, PolicyRef, RefusalReason
+from harden.store.policies import read_base, read_manifest
 from harden.store.signing import Verifier
 from harden.topics import POLICIES
 
@@ -46,10 +47,16 @@ class LastAccepted:
             directory.mkdir()
         self._directory = directory
         self._record = directory / "accepted"
+        self._accepted: frozenset[str] = frozenset()  # digests of the policy accepted and of its base
+        self._whole: set[str] = set()  # digests of policies with all files here, verified by this process
 
     def files_of(self, digest: str) -> Path:
         """Where the files of the policy lie."""
         return self._directory / digest.removeprefix("sha256:")
+
+    def has(self, digest: str) -> bool:
+        """Whether all files of the policy lie here, so that none need be fetched."""
+        return digest in self._whole
 
     def room_for(self, digest: str, manifest: bytes) -> Path:
         """An empty directory for the files of a policy whose signed manifest these bytes are."""
@@ -59,17 +66,24 @@ class LastAccepted:
         _write_whole(self._manifest_of(digest), manifest)
         return files
 
-    def accept(self, event: Event, policy: PolicyRef) -> None:
+    def arrived(self, digest: str) -> None:
+        """All files of the policy are in its room, verified."""
+        self._whole.add(digest)
+
+    def accept(self, event: Event, policy: PolicyRef, base: PolicyBase | None) -> None:
         """From now on this is the last one. A crash at any point leaves the one before or this one."""
         _write_whole(self._record, codec.to_message(POLICIES, event).value)
-        kept = {self._record, self._directory / "lock", self.files_of(policy.digest), self._manifest_of(policy.digest)}
+        self._accepted = _digests(policy.digest, base)
+        self.clear()
+
+    def clear(self) -> None:
+        """Makes room again: nothing stays but what was accepted."""
+        self._whole &= self._accepted
+        kept = {self._record, self._directory / "lock"}
+        for digest in self._accepted:
+            kept |= {self.files_of(digest), self._manifest_of(digest)}
         for path in set(self._directory.iterdir()) - kept:
             _remove(path)
-
-    def reject(self, digest: str) -> None:
-        """Makes room again after a policy that was not accepted."""
-        _remove(self.files_of(digest))
-        _remove(self._manifest_of(digest))
 
     def read(self, verifier: Verifier) -> tuple[Event, PolicyPublished, PolicyManifest] | None:
         """What was accepted last, verified anew; None where nothing was. PoisonError with a RefusalReason."""
@@ -82,15 +96,22 @@ class LastAccepted:
             assert isinstance(published, PolicyPublished)  # the header names no other
             manifest = read_manifest(verifier, published, self._manifest_of(published.policy.digest).read_bytes())
             self._check_files(manifest, self.files_of(published.policy.digest))
+            if manifest.base is not None:
+                base = read_base(verifier, manifest.base, self._manifest_of(manifest.base.digest).read_bytes())
+                self._check_files(base, self.files_of(manifest.base.digest))
         except PoisonError as error:
             if error.reason in ("malformed", "invalid"):
                 raise PoisonError(RefusalReason.DAMAGED_RECORD, error.detail) from error
             raise
         except OSError as error:
             raise PoisonError(RefusalReason.DAMAGED_RECORD, f"the local record cannot be read: {error}") from error
+        self._accepted = _digests(published.policy.digest, manifest.base)
+        self._whole |= self._accepted
         return event, published, manifest
 
     def forget(self) -> None:
+        self._accepted = frozenset()
+        self._whole.clear()
         for path in self._directory.iterdir():
             if path.name != "lock":
                 _remove(path)
@@ -112,6 +133,10 @@ class LastAccepted:
 
     def _manifest_of(self, digest: str) -> Path:
         return self._directory / f"{digest.removeprefix('sha256:')}.manifest"
+
+
+def _digests(digest: str, base: PolicyBase | None) -> frozenset[str]:
+    return frozenset({digest} if base is None else {digest, base.digest})
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -62,9 +62,13 @@ class Engine(Protocol):
 
 
 class EngineLoader(Protocol):
-    """Makes an engine from a Hugging Face directory; weights of an equal architecture reuse the processor in `like`."""
+    """Makes an engine from a Hugging Face directory; weights of an equal architecture reuse the processor in `like`.
 
-    def load(self, directory: Path, like: Engine | None = None) -> Engine: ...
+    `adapter` is a directory in peft's layout: a LoRA adapter that the policy in `directory` gets. Raises PoisonError with a
+    RefusalReason.
+    """
+
+    def load(self, directory: Path, like: Engine | None = None, adapter: Path | None = None) -> Engine: ...
 
 
 class PolicyClient(Protocol):

@@ -18,22 +18,24 @@ from transformers.utils import logging as transformers_logging
 
 from harden.domain.errors import PoisonError
 from harden.domain.policy import RefusalReason
+from harden.serving import adapters
 from harden.serving.model_files import ModelFiles, examine
 from harden.serving.ports import Engine
 from harden.serving.prompt_encoder import PromptEncoder
 from harden.serving.transformers_engine import TransformersEngine
 
 NAMED_IN_A_REFUSAL = 3
-# transformers' loading changes global state while it runs (initialisers, default dtype), so slots load one at a time.
-_FROM_PRETRAINED = threading.Lock()
+# transformers and peft change global state while they load (initialisers, default dtype), so slots load one at a time.
+_GLOBAL_STATE = threading.Lock()
 
 
 @dataclass(frozen=True)
 class _Shell:
-    """A model whose weights are to be exchanged. `names`: name in a weight file -> name in the model."""
+    """A model whose weights can be exchanged. `names`: name in a weight file -> name in the model; None where saving does more
+    than rename, so that they cannot."""
 
     model: Any
-    names: Mapping[str, str]
+    names: Mapping[str, str] | None
     files: ModelFiles
 
     def strip(self) -> None:
@@ -59,48 +61,45 @@ class TransformersLoader:
         # A swap is no event for people's terminals.
         transformers_logging.disable_progress_bar()
 
-    def load(self, directory: Path, like: Engine | None = None) -> TransformersEngine:
+    def load(self, directory: Path, like: Engine | None = None, adapter: Path | None = None) -> TransformersEngine:
         """Raises PoisonError with a RefusalReason."""
         files = examine(directory)
-        if isinstance(like, TransformersEngine) and like.files is not None and like.files.is_alike(files):
-            shell = self._shell_like(like, files)
-            if shell is not None and _fill(shell, like, self._device):
-                return self._engine(shell, like.encoder)
-        return self._load_new(files)
+        added = adapters.read(adapter) if adapter else None
+        shell, encoder = self._like(like, files) or self._new(files)
+        if added is not None:
+            with _GLOBAL_STATE:
+                adapters.merge(added, shell.model, self._device)
+        engine = TransformersEngine(shell.model, encoder, files)
+        if shell.names is not None:
+            weakref.finalize(engine, self._take_back, shell).atexit = False
+        return engine
 
-    def _shell_like(self, like: TransformersEngine, files: ModelFiles) -> _Shell | None:
-        """A model of `like`'s kind for the weights of `files`; None where the names do not map one to one."""
+    def _like(self, like: Engine | None, files: ModelFiles) -> tuple[_Shell, PromptEncoder] | None:
+        """A filled model of `like`'s kind and its processor; None where the files are of another kind."""
+        if not isinstance(like, TransformersEngine) or like.files is None or not like.files.is_alike(files):
+            return None
+        shell = self._spare_for(files) or _copy(like, files)
+        return (shell, like.encoder) if shell is not None and _fill(shell, like, self._device) else None
+
+    def _spare_for(self, files: ModelFiles) -> _Shell | None:
         try:
             spare = self._spare.pop()
         except IndexError:
-            pass
-        else:
-            if spare.files.is_alike(files):
-                return replace(spare, files=files)
-        names = _names_in_files(like.model)
-        if names is None or not set(files.specs) <= set(names):
             return None
-        # Everything but the weights is copied, buffers that no file holds included.
-        parameters = {id(p): torch.nn.Parameter(torch.empty_like(p, device="meta"), False) for p in like.model.parameters()}
-        return _Shell(copy.deepcopy(like.model, dict(parameters)), names, files)
-
-    def _engine(self, shell: _Shell, encoder: PromptEncoder) -> TransformersEngine:
-        engine = TransformersEngine(shell.model, encoder, shell.files)
-        weakref.finalize(engine, self._take_back, shell).atexit = False
-        return engine
+        return replace(spare, files=files) if spare.files.is_alike(files) else None
 
     def _take_back(self, shell: _Shell) -> None:
         shell.strip()
         self._spare.append(shell)
 
-    def _load_new(self, files: ModelFiles) -> TransformersEngine:
+    def _new(self, files: ModelFiles) -> tuple[_Shell, PromptEncoder]:
         directory = files.directory
         try:
             config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
             sees_images = getattr(config, "vision_config", None) is not None
             auto: Any = AutoModelForImageTextToText if sees_images else AutoModelForCausalLM
             encoder = PromptEncoder(directory, sees_images=sees_images)
-            with _FROM_PRETRAINED:
+            with _GLOBAL_STATE:
                 model, report = auto.from_pretrained(
                     directory,
                     config=config,
@@ -114,16 +113,27 @@ class TransformersLoader:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             raise PoisonError(RefusalReason.UNLOADABLE, f"{type(error).__name__}: {str(error)[:500]}") from error
         _refuse_misfits(report)
-        _refuse_infinite(model.state_dict())
+        adapters.refuse_infinite(model.state_dict())
         num_rows = model.get_input_embeddings().weight.shape[0]
         if encoder.vocab_size > num_rows:
             detail = f"the tokenizer knows {encoder.vocab_size} tokens, the weights {num_rows}"
             raise PoisonError(RefusalReason.WRONG_VOCABULARY, detail)
-        return TransformersEngine(model.to(self._device), encoder, files)
+        return _Shell(model.to(self._device), _names_in_files(model), files), encoder
+
+
+def _copy(like: TransformersEngine, files: ModelFiles) -> _Shell | None:
+    """A second model, without weights, for those of `files`; None where the names do not map one to one."""
+    names = _names_in_files(like.model)
+    if names is None or not set(files.specs) <= set(names):
+        return None
+    # Everything but the weights is copied, buffers that no file holds included.
+    parameters = {id(p): torch.nn.Parameter(torch.empty_like(p, device="meta"), False) for p in like.model.parameters()}
+    return _Shell(copy.deepcopy(like.model, dict(parameters)), names, files)
 
 
 def _fill(shell: _Shell, like: TransformersEngine, device: torch.device) -> bool:
     """Puts the weights of the shell's files into it. False where that leaves some without a value."""
+    assert shell.names is not None  # others are not kept
     # Files may hold another number type than the model is served in.
     types = {name: tensor.dtype for name, tensor in like.model.state_dict().items()}
     tensors: dict[str, torch.Tensor] = {}
@@ -133,7 +143,7 @@ def _fill(shell: _Shell, like: TransformersEngine, device: torch.device) -> bool
                 tensors[shell.names[name]] = tensor.to(types[shell.names[name]])
     except SafetensorError as error:
         raise PoisonError(RefusalReason.UNLOADABLE, str(error)) from error
-    _refuse_infinite(tensors)
+    adapters.refuse_infinite(tensors)
     shell.model.load_state_dict(tensors, strict=False, assign=True)
     shell.model.tie_weights()
     return not any(p.is_meta for p in shell.model.parameters())
@@ -157,10 +167,3 @@ def _refuse_misfits(report: dict[str, Iterable[Any]]) -> None:
             some = ", ".join(names[:NAMED_IN_A_REFUSAL])
             detail = f"{len(names)} tensors are {kind.removesuffix('_keys')}, such as {some}"
             raise PoisonError(RefusalReason.WRONG_SHAPES, detail)
-
-
-def _refuse_infinite(tensors: dict[str, torch.Tensor]) -> None:
-    for name, tensor in tensors.items():
-        # A sum is finite only if every term is, and takes no memory; where it overflows, each value is looked at.
-        if tensor.is_floating_point() and not tensor.sum().isfinite() and not tensor.isfinite().all():
-            raise PoisonError(RefusalReason.NOT_FINITE, f"{name} holds values that are not finite")

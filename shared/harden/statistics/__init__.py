@@ -11,6 +11,8 @@ from harden.domain.rate import Rate as Rate
 Z = 1.959963984540054
 LOW_PERCENTILE, HIGH_PERCENTILE = 2.5, 97.5
 NUM_RESAMPLES = 2000
+# See _effective_rows: chosen so that simulated intervals cover the truth at least 93 times in a hundred.
+FREE = 3
 
 Cluster = TypeVar("Cluster")
 
@@ -25,11 +27,16 @@ def wilson(k: int, n: int) -> Rate:
 
 
 def clustered(rows: Mapping[Cluster, tuple[int, int]], seed: int) -> Rate:
-    """Rate over all rows; the bounds resample whole clusters (percentile bootstrap), since rows of one cluster are alike.
+    """Rate over all rows, with bounds that allow for rows of one cluster being alike.
 
-    `rows` maps a cluster (a potion, a seed) to its (k, n). With fewer than two clusters, or where all clusters have the
-    same rate, resampling shows no spread although the truth may have some: then the bounds are Wilson's over the clusters
-    themselves, each one trial.
+    `rows` maps a cluster (a potion, a seed) to its (k, n). The bounds are the wider on each side of two:
+
+    * the percentile bootstrap over whole clusters, which is too narrow where few clusters have a hit at all;
+    * Wilson's at the effective number of rows (Korn and Graubard 1998; compared by Dean and Pagano 2015), which makes no
+      use of the shape of the distribution.
+
+    Where all clusters have the same rate, or there is one cluster only, nothing is known of how alike rows are: then each
+    cluster counts as one row.
     """
     k_C = np.array([k for k, _ in rows.values()], np.int64)
     n_C = np.array([n for _, n in rows.values()], np.int64)
@@ -38,13 +45,36 @@ def clustered(rows: Mapping[Cluster, tuple[int, int]], seed: int) -> Rate:
     if not len(n_C):
         return UNKNOWN
     k, n = int(k_C.sum()), int(n_C.sum())
-    rates_C = k_C / n_C
-    if len(n_C) < 2 or np.ptp(rates_C) == 0:
-        low, high = _wilson_bounds(k / n, len(n_C))
-    else:
-        counts_SC = np.random.default_rng(seed).multinomial(len(n_C), np.full(len(n_C), 1 / len(n_C)), NUM_RESAMPLES)
-        low, high = np.percentile((counts_SC @ k_C) / (counts_SC @ n_C), [LOW_PERCENTILE, HIGH_PERCENTILE])
-    return _rate(k, n, float(low), float(high))
+    if len(n_C) < 2 or np.ptp(k_C / n_C) == 0:
+        return _rate(k, n, *_wilson_bounds(k / n, len(n_C)))
+    counts_SC = np.random.default_rng(seed).multinomial(len(n_C), np.full(len(n_C), 1 / len(n_C)), NUM_RESAMPLES)
+    resampled = np.percentile((counts_SC @ k_C) / (counts_SC @ n_C), [LOW_PERCENTILE, HIGH_PERCENTILE])
+    bounds = _wilson_bounds(k / n, _effective_rows(k_C, n_C))
+    return _rate(k, n, min(bounds[0], float(resampled[0])), max(bounds[1], float(resampled[1])))
+
+
+def _effective_rows(k_C: np.ndarray, n_C: np.ndarray) -> float:
+    """How many independent rows would give as uncertain a rate, at most as many as there are.
+
+    The variance is that of a ratio of cluster totals. It is itself estimated, which a quantile of Student's t allows for. Of
+    how alike rows are, clusters tell that are not like most: at a low rate those with a hit, of which there may be few, and
+    so many degrees of freedom it has, plus FREE, or C - 1 where that is less.
+    """
+    num_clusters, n = len(n_C), int(n_C.sum())
+    rate = int(k_C.sum()) / n
+    variance = num_clusters / (num_clusters - 1) * float(np.square(k_C - rate * n_C).sum()) / n**2
+    num_unlike = min(int((k_C > 0).sum()), int((k_C < n_C).sum()))
+    degrees = min(num_unlike + FREE, num_clusters - 1)
+    return min(rate * (1 - rate) / variance, n) * (Z / _student_quantile(degrees)) ** 2
+
+
+def _student_quantile(degrees: int) -> float:
+    """The two-sided 95% quantile of Student's t, by the expansion of Cornish and Fisher; within 1% from 4 degrees on."""
+    z = Z
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / degrees + second / degrees**2 + third / degrees**3
 
 
 def _rate(k: int, n: int, low: float, high: float) -> Rate:
@@ -52,7 +82,7 @@ def _rate(k: int, n: int, low: float, high: float) -> Rate:
     return Rate(k, n, k / n, min(low, k / n), max(high, k / n))
 
 
-def _wilson_bounds(rate: float, n: int) -> tuple[float, float]:
+def _wilson_bounds(rate: float, n: float) -> tuple[float, float]:
     centre = (rate + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z / (1 + Z**2 / n) * (rate * (1 - rate) / n + Z**2 / (4 * n**2)) ** 0.5
     return max(centre - half, 0.0), min(centre + half, 1.0)

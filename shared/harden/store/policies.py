@@ -1,13 +1,14 @@
 """Policies in the store: files, then the signed manifest; and back, with everything checked on the way."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from harden.codec import decode_signed, encode_signed
 from harden.domain import ids
 from harden.domain.conversation import BlobRef
 from harden.domain.errors import PoisonError
-from harden.domain.policy import PolicyFile, PolicyManifest, PolicyPublished, RefusalReason
+from harden.domain.policy import PolicyBase, PolicyFile, PolicyManifest, PolicyPublished, RefusalReason
 from harden.store.ports import BlobStore
 from harden.store.signing import Signer, Verifier
 
@@ -48,6 +49,30 @@ def read_manifest(verifier: Verifier, published: PolicyPublished, data: bytes) -
     """The manifest that `published` names, of the bytes that lie in the store. PoisonError with a RefusalReason."""
     verifier.verify_publication(published)
     return verifier.verify(decode_signed(data), published.policy.digest)
+
+
+def read_base(verifier: Verifier, base: PolicyBase, data: bytes) -> PolicyManifest:
+    """The manifest of an adapter's base, of the bytes that lie in the store. PoisonError with a RefusalReason.
+
+    An adapter on an adapter is refused ("base_is_adapter"): its weights would depend on a chain of policies of any length, each
+    of which must stay in the store and be fetched.
+    """
+    manifest = verifier.verify(decode_signed(data), base.digest)
+    if manifest.base is not None:
+        detail = f"the base {base.digest} is itself an adapter on {manifest.base.digest}"
+        raise PoisonError(RefusalReason.BASE_IS_ADAPTER, detail)
+    return manifest
+
+
+@contextmanager
+def fetching_base(base: PolicyBase) -> Iterator[None]:
+    """What the store lacks while the base is fetched is "missing_base"."""
+    try:
+        yield
+    except PoisonError as error:
+        if error.reason != RefusalReason.MISSING_BLOB:
+            raise
+        raise PoisonError(RefusalReason.MISSING_BASE, f"the base {base.digest} cannot be fetched: {error.detail}") from error
 
 
 def fetch_files(store: BlobStore, manifest: PolicyManifest, into: Path) -> None:

@@ -78,11 +78,14 @@ class PolicyLog:
         if slot not in self._slots:
             producer = self._bus.exclusive_producer(client_id=self._service, exclusive_name=f"policies.{slot}")
             # Read after the fence: the previous writer can add nothing.
-            self._slots[slot] = _Slot(producer, self._highest(slot))
+            self._slots[slot] = _Slot(producer, self.newest_version(slot))
         return self._slots[slot]
 
-    def _highest(self, slot: str) -> int:
-        """0 without a publication. Compaction keeps the newest publication, which has the highest number."""
+    def newest_version(self, slot: str) -> int:
+        """The highest version ever published for the slot, 0 without one. Does not take the slot over.
+
+        Compaction keeps the newest publication, which has the highest number. TransientError.
+        """
         reader = self._bus.log_reader([POLICIES.name], client_id=self._service)
         deadline = time.monotonic() + READ_TIMEOUT_S
         highest = 0

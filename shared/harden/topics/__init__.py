@@ -77,6 +77,7 @@ ROUNDS = Topic(
     (
         "harden.round.v1.RoundFinished",
         "harden.round.v1.SideRunFinished",
+        "harden.round.v1.BestResponseFinished",
         "harden.round.v1.CrossPlayFinished",
         "harden.round.v1.RunFinished",
     ),

@@ -10,9 +10,17 @@ from harden import codec
 from harden.domain import ids
 from harden.domain.conversation import BlobRef
 from harden.domain.errors import PoisonError
-from harden.domain.policy import PolicyFile, PolicyPublished, PolicyRef, Signature, Slot
+from harden.domain.policy import PolicyBase, PolicyFile, PolicyManifest, PolicyPublished, PolicyRef, Signature, Slot
 from harden.store.object_store import ObjectStore
-from harden.store.policies import fetch_files, fetch_manifest, is_loadable, publish_files, put_manifest
+from harden.store.policies import (
+    fetch_files,
+    fetch_manifest,
+    fetching_base,
+    is_loadable,
+    publish_files,
+    put_manifest,
+    read_base,
+)
 from harden.store.signing import MANIFEST, Signer, Verifier, generate_keypair
 from tests.support.facts import a_blob, a_lineage, a_manifest
 
@@ -103,6 +111,50 @@ def test_a_manifest_that_is_something_else_is_refused(store: ObjectStore, signer
     assert refusal(store, verifier, replace(published, manifest=store.put(b"anything"))) == "unreadable_manifest"
     elsewhere = BlobRef("file:///somewhere", published.manifest.sha256, published.manifest.num_bytes)
     assert refusal(store, verifier, replace(published, manifest=elsewhere)) == "missing_blob"
+
+
+ADAPTER = {"adapter_model.safetensors": b"small", "adapter_config.json": b"{}"}
+
+
+def a_base(store: ObjectStore, signer: Signer, manifest: PolicyManifest) -> PolicyBase:
+    blob, digest = put_manifest(store, signer, manifest)
+    return PolicyBase(digest, blob)
+
+
+def test_an_adapter_names_its_base_by_digest(store: ObjectStore, signer: Signer, verifier: Verifier) -> None:
+    """Another base, or another file, is another policy."""
+    whole = a_manifest(files=publish_files(store, FILES))
+    base = a_base(store, signer, whole)
+    manifest = a_manifest(publish_files(store, ADAPTER), base)
+    assert read_base(verifier, base, store.get(base.manifest)) == whole
+    other_base = a_base(store, signer, replace(whole, lineage=replace(whole.lineage, step=13)))
+    other_files = publish_files(store, {**ADAPTER, "adapter_model.safetensors": b"other"})
+    changes = ({}, {"base": other_base}, {"files": other_files}, {"base": None})
+    digests = {put_manifest(store, signer, replace(manifest, **change))[1] for change in changes}
+    assert len(digests) == len(changes)
+
+
+def test_a_base_must_be_whole_signed_and_the_one_that_was_named(store: ObjectStore, signer: Signer, verifier: Verifier) -> None:
+    base = a_base(store, signer, a_manifest(files=publish_files(store, FILES)))
+    chained = a_base(store, signer, a_manifest(publish_files(store, ADAPTER), base))
+    unsigned = codec.encode_signed(replace(signer.sign_manifest(a_manifest()), signature=b""))
+    for named, data, reason in (
+        (chained, store.get(chained.manifest), "base_is_adapter"),
+        (base, store.get(chained.manifest), "wrong_digest"),
+        (base, unsigned, "missing_signature"),
+        (base, b"anything", "unreadable_manifest"),
+    ):
+        with pytest.raises(PoisonError) as caught:
+            read_base(verifier, named, data)
+        assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(("reason", "said"), [("missing_blob", "missing_base"), ("wrong_digest", "wrong_digest")])
+def test_what_is_missing_while_a_base_is_fetched_is_the_base(reason: str, said: str) -> None:
+    with pytest.raises(PoisonError) as caught, fetching_base(PolicyBase(ids.digest_of(b"base"), a_blob())):
+        raise PoisonError(reason, "somewhere")
+    assert caught.value.reason == said
+    assert "somewhere" in caught.value.detail
 
 
 def test_a_directory_brings_only_what_can_be_loaded(store: ObjectStore, tmp_path: Path) -> None:

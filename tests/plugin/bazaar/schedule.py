@@ -1,4 +1,4 @@
-"""Schedule: the players learn in turns, and the game ends early after the first round that the monitor rolled back."""
+"""Schedule: the players learn in turns, and the game ends early where the monitor rejects something."""
 
 from harden.trainer.core.history import History
 from harden.trainer.core.lengths import Lengths
@@ -11,9 +11,8 @@ class UntilRollback:
         self._alternate = Alternate(lengths)
 
     def next(self, history: History) -> Task | None:
-        if history and history[-1].outcome.get("rolled_back"):
-            return None
-        return self._alternate.next(history)
+        task = self._alternate.next(history)  # refuses a history that it does not lead to
+        return None if history and history[-1].outcome.get("rejected") else task
 
     def progress(self, history: History) -> float:
         return self._alternate.progress(history)

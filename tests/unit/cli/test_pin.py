@@ -9,8 +9,9 @@ from harden.bus.memory import MemoryBus
 from harden.cli.log_access import OpenLog
 from harden.cli.policy import publish_again
 from harden.domain.errors import FencedError, SetupError
+from harden.domain.policy import PolicyBase
 from harden.store.object_store import ObjectStore
-from harden.store.policies import publish_files
+from harden.store.policies import publish_files, put_manifest
 from harden.store.policy_log import PolicyLog
 from harden.store.signing import Signer, generate_keypair
 from tests.support.facts import a_manifest
@@ -53,6 +54,19 @@ def test_what_replicas_would_refuse_is_not_published(log: OpenLog, trainer: Poli
     with pytest.raises(SetupError, match="missing_blob"):
         publish_again(log, f"defender/{lost.version}", None)
     trainer.publish("defender", a_manifest(), "step")  # nobody took the slot over
+
+
+def test_an_adapter_whose_base_is_gone_is_not_published(log: OpenLog, trainer: PolicyLog) -> None:
+    assert log.signing_key_file is not None
+    store, signer = ObjectStore(log.store_uri), Signer(log.signing_key_file)
+    files = publish_files(store, {"adapter_model.safetensors": b"small"})
+    blob, digest = put_manifest(store, signer, a_manifest(publish_files(store, {"model.safetensors": b"base"})))
+    good = trainer.publish("defender", a_manifest(files, PolicyBase(digest, blob)), "step").policy
+    lost = put_manifest(store, signer, a_manifest())  # its files were never put
+    bad = trainer.publish("defender", a_manifest(files, PolicyBase(lost[1], lost[0])), "step").policy
+    with pytest.raises(SetupError, match="missing_base"):
+        publish_again(log, f"defender/{bad.version}", None)
+    assert publish_again(log, f"defender/{good.version}", None).digest == good.digest
 
 
 def test_a_retired_policy_stays_retired(log: OpenLog, trainer: PolicyLog) -> None:

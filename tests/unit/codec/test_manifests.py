@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from harden import codec
+from harden.domain import ids
 from harden.domain.errors import PoisonError
-from harden.domain.policy import PolicyFile, PolicyManifest, Probe, ProbePrompt, SignedManifest
+from harden.domain.policy import PolicyBase, PolicyFile, PolicyManifest, Probe, ProbePrompt, SignedManifest
 from tests.support.facts import a_blob, a_manifest
+
+BEFORE_ADAPTERS = "sha256:9d7a40c99e43b96e0868fe0355f9306465e34f54c8c7f925c0f6d002e4ea6388"
 
 
 def refusal(read: Callable[[bytes], Any], data: bytes) -> PoisonError:
@@ -59,6 +62,17 @@ def test_paths_of_a_model_directory_are_fine(path: str) -> None:
 def test_a_probe_that_proves_nothing_is_not_written(manifest: PolicyManifest, field: str) -> None:
     with pytest.raises(ValueError, match=field):
         codec.encode_manifest(manifest)
+
+
+def test_a_manifest_without_a_base_has_the_bytes_it_had_before_there_were_adapters() -> None:
+    """Its digest is the policy's name, which must not change."""
+    assert ids.digest_of(codec.encode_manifest(a_manifest())) == BEFORE_ADAPTERS
+
+
+@pytest.mark.parametrize("digest", ["", "sha256:0", "md5:" + "0" * 64])
+def test_a_base_without_a_digest_is_not_written(digest: str) -> None:
+    with pytest.raises(ValueError, match=r"base\.digest"):
+        codec.encode_manifest(a_manifest(base=PolicyBase(digest, a_blob())))
 
 
 def test_probe_log_probs_are_not_rounded() -> None:

@@ -16,6 +16,7 @@ from harden.domain.conversation import BlobRef, Conversation, Image, Message, Sp
 from harden.domain.events import DeadLetter, Event, EventMeta, Fact
 from harden.domain.policy import (
     Lineage,
+    PolicyBase,
     PolicyFile,
     PolicyManifest,
     PolicyPublished,
@@ -30,7 +31,9 @@ from harden.domain.policy import (
 from harden.domain.rate import Rate
 from harden.domain.response import Response, SampledBout
 from harden.domain.round import (
+    AdaptiveAttack,
     AttackerFigures,
+    BestResponseFinished,
     BoutAccount,
     CrossPlayFinished,
     FamilyFigures,
@@ -219,6 +222,13 @@ ROUNDS = st.builds(
     rejected=st.none() | st.builds(Rejected, BY_SUITE, BY_ROLE),
     evaluation_seconds=AMOUNTS,
 )
+BEST_RESPONSES = st.builds(
+    BestResponseFinished,
+    NAME,
+    UINT32,
+    st.integers(1, 2**32 - 1),
+    st.lists(st.builds(AdaptiveAttack, st.just("trained"), RATES, RATES, RATES, AMOUNTS), max_size=2).map(tuple),
+)
 CROSS_PLAYS = st.builds(
     lambda run_id, rate, attackers, defenders: CrossPlayFinished(
         run_id, attackers, defenders, tuple(tuple(rate for _ in defenders) for _ in attackers)
@@ -241,6 +251,7 @@ FACTS = st.one_of(
     st.builds(PolicyRefused, POLICIES, NAME, REASON, TEXT, st.none() | POLICIES, TIMES),
     STEPS,
     ROUNDS,
+    BEST_RESPONSES,
     CROSS_PLAYS,
     st.builds(SideRunFinished, NAME, NAMES, UINT32, RATES, RATES, st.lists(TEXT, max_size=2).map(tuple), ACCOUNTS),
     st.builds(RunFinished, NAME, UINT64, st.none() | NAME, AMOUNTS),
@@ -257,6 +268,7 @@ MANIFESTS = st.builds(
     st.lists(st.builds(PolicyFile, NAME.map("weights/a{}.safetensors".format), BLOBS), min_size=1, max_size=3).map(tuple),
     st.builds(Probe, st.lists(PROBES, min_size=1, max_size=2).map(tuple), st.floats(1e-9, 1)),
     LINEAGES,
+    st.none() | st.builds(PolicyBase, DIGESTS, BLOBS),
 )
 
 

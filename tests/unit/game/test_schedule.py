@@ -10,30 +10,16 @@ from harden.trainer.core.history import Finished
 from harden.trainer.core.lengths import Lengths
 from harden.trainer.game.schedules.alternate import Alternate
 from harden.trainer.game.schedules.continuous import Continuous
-from harden.trainer.game.schedules.ports import Schedule, steps_ahead
 from harden.trainer.game.tasks.cross_play import CrossPlay
 from harden.trainer.game.tasks.learn import Learn
 from harden.trainer.game.tasks.measure import MeasureAttacker
-from harden.trainer.game.tasks.ports import Task
+from harden.trainer.game.tasks.monitor import Monitor
 from harden.trainer.game.tasks.publish import Publish
 from harden.trainer.game.tasks.side_run import EndSideRun
+from tests.support.schedules import played
 
 SHORT = Lengths(rounds=2, defender_steps=3, attacker_steps=2, publish_every=2)
 LONG = Lengths(rounds=3, defender_steps=4, attacker_steps=4, publish_every=1, side_run_steps=3, cross_play=True)
-
-
-def played(schedule: Schedule, most: int = 1000) -> list[Task]:
-    history: list[Finished] = []
-    tasks: list[Task] = []
-    while len(tasks) < most and (task := schedule.next(history)) is not None:
-        tasks.append(task)
-        history.append(Finished(task.key))
-    return tasks
-
-
-def history_before(schedule: Schedule, task: Task) -> list[Finished]:
-    tasks = played(schedule)
-    return [Finished(one.key) for one in tasks[: tasks.index(task)]]
 
 
 def learning(lengths: Lengths) -> list[tuple[str, int, int]]:
@@ -47,9 +33,11 @@ def test_a_round_is_the_defenders_phase_and_then_the_attackers() -> None:
     assert learning(SHORT) == expected
 
 
-def test_the_end_of_a_phase_is_served_before_anything_is_measured() -> None:
-    for before, after in pairwise(played(Alternate(SHORT))):
-        if isinstance(after, MeasureAttacker) and after.when == "after":
+def test_the_monitor_looks_when_the_end_of_the_defenders_phase_is_served_and_before_the_attacker_learns() -> None:
+    tasks = played(Alternate(SHORT))
+    assert sum(isinstance(task, Monitor) for task in tasks) == SHORT.rounds
+    for before, after in pairwise(tasks):
+        if isinstance(after, Monitor):
             assert isinstance(before, Publish)
             assert (before.role, before.reason, before.wait) == (Role.DEFENDER, "phase_end", True)
 
@@ -63,37 +51,12 @@ def test_a_phase_publishes_every_n_steps_and_at_its_end_only_once() -> None:
     ]
 
 
-@pytest.mark.parametrize("schedule", [Alternate(LONG), Continuous(LONG)])
-def test_no_two_tasks_have_one_key(schedule: Schedule) -> None:
-    tasks = played(schedule, most=200)
-    assert len({task.key for task in tasks}) == len(tasks)
-
-
-def test_only_steps_of_the_same_phase_go_ahead() -> None:
-    schedule, first = Alternate(SHORT), Learn(Role.DEFENDER, 1, 1, 3)
-    assert steps_ahead(schedule, history_before(schedule, first), first, 5) == [first, Learn(Role.DEFENDER, 1, 2, 3)]
-
-
-def test_nothing_goes_ahead_when_synchronous() -> None:
-    schedule, first = Alternate(SHORT), Learn(Role.DEFENDER, 1, 0, 3)
-    assert steps_ahead(schedule, history_before(schedule, first), first, 0) == [first]
-
-
 def test_the_side_run_and_cross_play_come_after_the_last_round() -> None:
     tasks = played(Alternate(LONG))
     assert isinstance(tasks[-1], CrossPlay)
     assert isinstance(tasks[-2], EndSideRun)
     side_run = [t for t in tasks if isinstance(t, Learn) and t.recipe]
     assert tasks.index(side_run[0]) > max(tasks.index(t) for t in tasks if isinstance(t, Learn) and not t.recipe)
-
-
-def test_progress_rises_from_nothing_to_all() -> None:
-    schedule = Alternate(LONG)
-    history = [Finished(task.key) for task in played(schedule)]
-    shares = [schedule.progress(history[:n]) for n in range(len(history) + 1)]
-    assert shares[0] == 0.0
-    assert shares[-1] == 1.0
-    assert shares == sorted(shares)
 
 
 def test_a_game_without_end_goes_on_and_knows_no_share() -> None:
@@ -132,9 +95,3 @@ def test_no_round_is_added_behind_what_ends_a_game() -> None:
     more = Alternate(dataclasses.replace(LONG, rounds=4))
     with pytest.raises(SetupError, match="Rounds can be added until the last one is over"):
         more.next(done)
-
-
-def test_a_game_without_end_refuses_other_lengths_too() -> None:
-    done = [Finished(task.key) for task in played(Continuous(SHORT), most=30)]
-    with pytest.raises(SetupError, match="put the lengths of the experiment back"):
-        Continuous(dataclasses.replace(SHORT, defender_steps=4)).next(done)

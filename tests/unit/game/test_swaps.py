@@ -31,7 +31,7 @@ def served(policy: PolicyRef, at: float) -> PolicyServed:
 
 def an_account() -> Swaps:
     """The first policy was served, the second is published."""
-    published_at = {(FIRST.digest, 1): 10.0, (SECOND.digest, 2): 20.0}
+    published_at = {FIRST: 10.0, SECOND: 20.0}
     return Swaps(published_at, windows=[(10.0, 11.0)], refused=1, stats=[SamplingStats(3, 1, 10.5, 12.0)])
 
 

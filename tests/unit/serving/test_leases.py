@@ -55,7 +55,7 @@ def test_a_word_from_before_there_were_leases_does_not_count() -> None:
 def test_a_renewal_is_no_second_swap(tmp_path: Path) -> None:
     clock = Clock()
     publisher = Publisher(None, ObjectStore(str(tmp_path)), run_id="run", num_replicas=1, now=clock)  # type: ignore[arg-type]
-    publisher.swaps.published_at[NEW.digest, NEW.version] = 99.0
+    publisher.swaps.published_at[NEW] = 99.0
     for until in (110.0, 112.0, 114.0):
         publisher.note_status(a_lease(NEW, "alive", until))
     assert publisher.swaps.windows == [(99.0, 100.0)]

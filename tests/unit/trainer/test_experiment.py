@@ -89,7 +89,7 @@ def test_an_old_key_names_the_new_one(changes: dict[str, Any], message: str) -> 
 
 def test_players_may_use_slots_of_any_name() -> None:
     slots = parsed(policies={"slots": {"attacker": "opponent_3"}}).policies.slots
-    assert slots.names == ("opponent_3", "defender", "defender_stable")
+    assert slots.names == ("opponent_3", "defender", "defender_stable", "side")
     assert (slots.of(Role.ATTACKER), slots.of(Role.DEFENDER)) == ("opponent_3", "defender")
 
 
@@ -107,6 +107,16 @@ def test_a_run_does_not_go_on_with_another_recipe_and_says_what_changed() -> Non
     now["defender"]["learner"]["learning_rate"] = 0.5
     with pytest.raises(SetupError, match=r"defender\.learner\.learning_rate was 0.0003 and is 0.5; seed was 0 and is 7"):
         experiments.refuse_changed(before, now)
+
+
+def test_adapters_are_published_as_adapters_unless_asked_otherwise() -> None:
+    attacker = yaml.safe_load(DEMO.read_text())["attacker"]
+    for given, publish in (({}, "adapter"), ({"publish": "full"}, "full")):
+        lora = parsed(attacker={**attacker, "learner": {"lora": given}}).attacker.learner.lora
+        assert lora is not None
+        assert lora.publish == publish
+    with pytest.raises(SetupError, match=r"attacker\.learner\.lora\.publish"):
+        parsed(attacker={**attacker, "learner": {"lora": {"publish": "merged"}}})
 
 
 def test_a_schedule_that_is_not_installed_is_refused_by_name() -> None:

@@ -32,6 +32,7 @@ def gather(run_dir: Path, recorded: Recorded) -> Report:
         components=Components.model_validate(supervisor.get("components", {})),
         rounds=recorded.rounds,
         suites=dict(recorded.suites),
+        best_response=dict(recorded.best_response),
         monitor_arm=recorded.side_run,
         matrix=recorded.matrix,
         examples=recorded.examples,

@@ -10,7 +10,10 @@ from markupsafe import Markup
 from harden.cli.reporting import plots
 from harden.cli.reporting.headline import figures, title_of
 from harden.cli.reporting.plots import Point, Series
-from harden.cli.reporting.schema import Matrix, Rate, Report, Round
+from harden.cli.reporting.schema import Matrix, Outcomes, Rate, Report, Round
+
+# From the bottom of a bar: what a defender should give least first.
+OUTCOMES = tuple(Outcomes.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,9 @@ def render(report: Report) -> str:
         headline=headline(report),
         figures=figures(report),
         attack_panels=rate_panels(report, lambda r: r.attack_success, "attack"),
+        outcome_panels=outcome_panels(report),
+        outcomes=OUTCOMES,
+        undecided_shares=undecided_shares(report),
         refusal_panels=rate_panels(report, lambda r: r.refusal, "muted"),
         accuracy_panels=rate_panels(report, lambda r: r.accuracy, "help"),
         attacker_panel=attacker_panel(rounds),
@@ -76,6 +82,34 @@ def rate_panels(report: Report, part: Callable[[Round], Mapping[str, Rate]], ton
         svg = plots.rates([Series(name, points, tone)], label=f"{title_of(report, name)}: rate by round")
         panels.append(Panel(title_of(report, name), "", percent(newest), Markup(svg)))
     return panels
+
+
+def outcome_panels(report: Report) -> list[Panel]:
+    """What the responses to each suite of attacks came to, a bar a round."""
+    panels = []
+    for name in dict.fromkeys(name for one in report.rounds for name in one.attacks):
+        bars = [
+            (str(one.round), [(outcome, getattr(one.attacks[name], outcome).rate) for outcome in OUTCOMES])
+            for one in report.rounds
+            if name in one.attacks
+        ]
+        svg = plots.stacked(bars, label=f"{title_of(report, name)}: outcomes by round")
+        panels.append(Panel(title_of(report, name), "", "", Markup(svg)))
+    return panels
+
+
+def undecided_shares(report: Report) -> list[tuple[str, Rate]]:
+    """Of the last round, where there are any."""
+    if not report.rounds:
+        return []
+    undecided = report.rounds[-1].undecided
+    measured = {"over-refusal": undecided.refusal, "benign compliance": undecided.accuracy}
+    return [
+        (f"{measure}, {title_of(report, suite)}", rate)
+        for measure, by_suite in measured.items()
+        for suite, rate in by_suite.items()
+        if rate.k
+    ]
 
 
 def attacker_panel(rounds: Sequence[Round]) -> Panel | None:

@@ -72,6 +72,30 @@ def curves(series: Sequence[Series], *, label: str, x_name: str = "step") -> str
     return _figure(series, scale, y_ticks, [(x, f"{x:g}") for x in _thinned(xs)], label, x_name)
 
 
+def stacked(bars: Sequence[tuple[str, Sequence[tuple[str, float]]]], *, label: str) -> str:
+    """One bar a round, from the bottom: (tone, share) of each part. `bars` have the label under them."""
+    width = (WIDTH - LEFT - RIGHT) / max(1, len(bars))
+    scale = Scale(0, 1, 0.0, 1.0)
+    parts = [f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">']
+    for share, text in ((0.0, "0"), (0.5, "50"), (1.0, "100%")):
+        parts.append(f'<text class="tick" x="{LEFT - 5}" y="{scale.y(share) + 3.5:.1f}" text-anchor="end">{text}</text>')
+    for number, (name, shares) in enumerate(bars):
+        left, base = LEFT + number * width, 0.0
+        for tone, share in shares:
+            top, bottom = scale.y(base + share), scale.y(base)
+            if share:
+                parts.append(
+                    f'<rect class="bar {tone}" x="{left + 0.15 * width:.1f}" width="{0.7 * width:.1f}" y="{top:.1f}" '
+                    f'height="{bottom - top:.1f}"><title>{escape(tone)} {100 * share:.0f}%</title></rect>'
+                )
+            base += share
+        parts.append(
+            f'<text class="tick" x="{left + width / 2:.1f}" y="{HEIGHT - 9}" text-anchor="middle">{escape(name)}</text>'
+        )
+    parts.append("</svg>")
+    return "".join(parts)
+
+
 def _thinned(xs: Sequence[float], at_most: int = 8) -> list[float]:
     """So many of them that their labels do not run into each other."""
     stride = -(-len(xs) // at_most) or 1

@@ -6,15 +6,24 @@ from typing import Any
 
 from harden import codec
 from harden.bus.ports import Bus
-from harden.cli.reporting.schema import Exchange, Matrix, Round, SideRun, SuitePart
-from harden.domain.round import CrossPlayFinished, Policies, Rates, RoundFinished, RunFinished, SideRunFinished
+from harden.cli.reporting.schema import BestResponse, Exchange, Matrix, Round, SideRun, SuitePart
+from harden.domain.round import (
+    BestResponseFinished,
+    CrossPlayFinished,
+    Policies,
+    Rates,
+    RoundFinished,
+    RunFinished,
+    SideRunFinished,
+)
 from harden.domain.step import StepFinished
 from harden.local import examples
 from harden.topics import ROUNDS, STEPS, by_name
+from harden.trainer.core import results
 from harden.trainer.experiment import Experiment, run_id_of
 from harden.worlds import registry
 
-MEASURES = ("attack_success", "refusal", "accuracy")
+MEASURES = (results.ATTACK_SUCCESS, results.REFUSAL, results.ACCURACY)
 MAX_RECORDS = 2000
 
 
@@ -23,6 +32,7 @@ class Recorded:
     """The newest record of each id. The default is a run without records."""
 
     rounds: tuple[Round, ...] = ()
+    best_response: Mapping[str, BestResponse] = field(default_factory=dict)
     side_run: SideRun | None = None
     matrix: Matrix | None = None
     ending: RunFinished | None = None  # None: it has not ended, or was killed
@@ -48,6 +58,7 @@ def of_facts(facts: Iterable[Any], shown: tuple[Exchange, ...] = ()) -> Recorded
     rounds = sorted((one for one in newest if isinstance(one, RoundFinished)), key=lambda one: one.round)
     return Recorded(
         rounds=tuple(_round(one, [step for step in steps if step.round == one.round]) for one in rounds),
+        best_response=next((_best_response(one) for one in newest if isinstance(one, BestResponseFinished)), {}),
         side_run=next((_side_run(one) for one in newest if isinstance(one, SideRunFinished)), None),
         matrix=next((_matrix(one) for one in newest if isinstance(one, CrossPlayFinished)), None),
         ending=next((one for one in newest if isinstance(one, RunFinished)), None),
@@ -71,6 +82,8 @@ def _round(one: RoundFinished, steps: Iterable[StepFinished]) -> Round:
     content = {
         "round": one.round,
         **_rates(one.rates),
+        "attacks": _outcomes(one.rates),
+        "undecided": {measure: _by_suite(one.rates, beside) for measure, beside in results.UNDECIDED_MEASURES.items()},
         "attacker": {name: value for name, value in asdict(one.attacker).items() if value is not None},
         "policies": _policies(one.policies),
         "rolled_back": one.rejected is not None,
@@ -89,7 +102,8 @@ def _round(one: RoundFinished, steps: Iterable[StepFinished]) -> Round:
         "evaluation_seconds": one.evaluation_seconds,
     }
     if one.rejected is not None:
-        content["rejected"] = {**_rates(one.rejected.rates), "policies": _policies(one.rejected.policies)}
+        measured = {measure: by_suite for measure, by_suite in _rates(one.rejected.rates).items() if by_suite}
+        content["rejected"] = {**measured, "policies": _policies(one.rejected.policies)}
     return Round.model_validate(content)
 
 
@@ -100,6 +114,21 @@ def _step(step: StepFinished) -> dict[str, Any]:
         "step": step.step,
         "algorithm": step.algorithm,
         **{name: getattr(step, name) for name in (*named, "seconds")},
+    }
+
+
+def _best_response(one: BestResponseFinished) -> dict[str, BestResponse]:
+    return {
+        attack.goals: BestResponse.model_validate(
+            {
+                "before": attack.before.to_json(),
+                "after": attack.after.to_json(),
+                f"best_of_{one.best_of}": attack.best.to_json(),
+                "steps": one.steps,
+                "families": attack.effective_families,
+            }
+        )
+        for attack in one.attacks
     }
 
 
@@ -122,7 +151,18 @@ def _matrix(one: CrossPlayFinished) -> Matrix:
 
 
 def _rates(rates: Rates) -> dict[str, dict[str, dict[str, int | float]]]:
-    return {m: {suite: rate.to_json() for suite, rate in rates.get(m, {}).items()} for m in MEASURES}
+    return {m: _by_suite(rates, m) for m in MEASURES}
+
+
+def _by_suite(rates: Rates, measure: str) -> dict[str, dict[str, int | float]]:
+    return {suite: rate.to_json() for suite, rate in rates.get(measure, {}).items()}
+
+
+def _outcomes(rates: Rates) -> dict[str, dict[str, Any]]:
+    """By suite, then by outcome; none of a run that was recorded before there were outcomes."""
+    names = [measure.removeprefix("attack_") for measure in results.OUTCOME_MEASURES]
+    suites = rates.get(results.OUTCOME_MEASURES[0], {})
+    return {suite: {name: rates[f"attack_{name}"][suite].to_json() for name in names} for suite in suites}
 
 
 def _policies(policies: Policies) -> dict[str, str]:

@@ -82,11 +82,31 @@ class FamilyCount(Part):
     successes: int
 
 
+class Outcomes(Part):
+    """What the responses to the attacks of a suite came to. Shares of all of them, so they sum to 1."""
+
+    leaked: Rate
+    partial: Rate
+    refused: Rate
+    garbled: Rate
+    other: Rate
+    undecided: Rate
+
+
+class Undecided(Part):
+    """Share of verdicts, by suite, that the judge could not decide. They stand in no rate."""
+
+    refusal: dict[str, Rate] = {}
+    accuracy: dict[str, Rate] = {}
+
+
 class Round(Part):
     """Round 0 is the state before any hardening."""
 
     round: int = Field(ge=0)
     attack_success: dict[str, Rate]
+    attacks: dict[str, Outcomes] = {}
+    undecided: Undecided = Undecided()
     refusal: dict[str, Rate]
     accuracy: dict[str, Rate]
     attacker: AttackerPart | None = None
@@ -101,6 +121,22 @@ class Round(Part):
 class SideRun(Part):
     over_refusal: Rate = Field(alias="refusal_ordinary")
     rolled_back: bool
+
+
+class BestResponse(Part):
+    """A fresh attacker trained against the last defender, on one set of goals. The JSON has the share of goals for which one of
+    n attacks succeeded as `best_of_<n>`."""
+
+    before: Rate
+    after: Rate
+    steps: int
+    families: float
+
+    @property
+    def best(self) -> tuple[int, Rate]:
+        """n, and the share."""
+        key = next(key for key in self.model_extra or {} if key.startswith("best_of_"))
+        return int(key.removeprefix("best_of_")), Rate.model_validate((self.model_extra or {})[key])
 
 
 class SuitePart(Part):
@@ -163,6 +199,7 @@ class Report(Part):
     components: Components
     rounds: tuple[Round, ...]
     suites: dict[str, SuitePart] = {}  # by name, in the order of the world
+    best_response: dict[str, BestResponse] = {}  # by set of goals
     side_run: SideRun | None = Field(None, alias="monitor_arm")
     matrix: Matrix | None = None
     examples: tuple[Exchange, ...] = ()

@@ -16,7 +16,7 @@ from harden.statistics import Rate
 from harden.trainer.algorithms.ports import StepTerms
 from harden.trainer.core.history import About, StepKey
 from harden.trainer.core.results import Measured, harmful_share
-from harden.trainer.game.records import PublishRecord, cross_play_finished, side_run_finished
+from harden.trainer.game.records import PublishRecord, best_response_finished, cross_play_finished, side_run_finished
 from harden.trainer.game.rundir import Progress, RunDir
 from harden.trainer.game.state import Game
 from harden.trainer.learner.report import StepReport
@@ -178,6 +178,9 @@ class Observer:
 
     def side_run_ended(self, name: str, record: Mapping[str, Any]) -> None:
         self._publish(side_run_finished(self._run_id, name, record))
+
+    def best_response_ended(self, record: Mapping[str, Any]) -> None:
+        self._publish(best_response_finished(self._run_id, record))
 
     def cross_play_ended(self, matrix: Mapping[str, Any]) -> None:
         self._publish(cross_play_finished(self._run_id, matrix))

@@ -1,5 +1,6 @@
 """One player of the game: its learner, its publications, and the age of each."""
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from harden.domain.conversation import BlobRef, Conversation
 from harden.domain.game import AnchorSource
 from harden.domain.policy import Lineage, PolicyRef, Probe, ProbePrompt
 from harden.domain.seed import Seed
+from harden.serving import adapters
 from harden.serving.ports import Prompt
 from harden.serving.probe import tolerance_of
 from harden.trainer.learner.learner import Learner
@@ -39,33 +41,38 @@ class Player:
 
     def publish(self, publisher: Publisher, *, round_: int, reason: str) -> Published:
         """Publishes the learner's weights as the next version."""
-        published = self._publish(publisher, self.slot, round_, reason)
-        self._now_current(published)
-        return published
-
-    def publish_stable(self, publisher: Publisher, slot: str) -> Published:
-        """Gives users the weights as they are now: the first version of their slot, which only a passed gate moves on."""
-        return self._publish(publisher, slot, 0, "start")
-
-    def _publish(self, publisher: Publisher, slot: str, round_: int, reason: str) -> Published:
+        base = self._base
         with tempfile.TemporaryDirectory(prefix="harden-policy-") as scratch:
-            weights = Path(scratch) / WEIGHTS_FILE
-            self.learner.save_weights(weights)
-            return publisher.publish(
-                slot,
-                self.files(weights),
+            published = publisher.publish(
+                self.slot,
+                self._adapter(Path(scratch), base) if base else self._whole(Path(scratch)),
                 self.probe(),
                 learner_step=self.updates,
                 round_=round_,
                 parent=self.current.policy.digest if self.current else None,
                 reason=reason,
+                base=base,
             )
+        self._now_current(published)
+        return published
 
     def go_back(self, publisher: Publisher, to: Published, reason: str) -> Published:
         """Publishes an older policy again, under a new version. The learner's weights are the caller's business."""
         published = publisher.publish_again(to, reason)
         self._now_current(published)
         return published
+
+    def begin_as(self, published: Published) -> None:
+        """Makes `published`, whose weights the learner has, the player's first and current policy."""
+        self.by_round[0] = published
+        self._now_current(published)
+
+    @property
+    def _base(self) -> Published | None:
+        """The policy that the next publication is an adapter on. None: it is published whole, as a player's first one is:
+        no step has changed its adapter yet, so the adapters of all later ones stand on it."""
+        lora = self.learner.settings.lora
+        return self.by_round.get(0) if lora and lora.publish == "adapter" else None
 
     @property
     def state_stamp(self) -> str:
@@ -77,8 +84,8 @@ class Player:
         self.learner.load_state(state)
         self.num_loads += 1
 
-    def step(self, terms: Sequence[Term]) -> StepReport:
-        report = self.learner.step(terms)
+    def step(self, terms: Sequence[Term], rate_factor: float = 1.0) -> StepReport:
+        report = self.learner.step(terms, rate_factor)
         self.updates += 1
         return report
 
@@ -90,12 +97,21 @@ class Player:
         then = self.updates_of.get(digest)
         return None if then is None else self.updates - then
 
-    def files(self, weights: Path) -> dict[str, bytes | Path]:
+    def _whole(self, scratch: Path) -> dict[str, bytes | Path]:
         """The model directory with the learner's weights in it."""
+        weights = scratch / WEIGHTS_FILE
+        self.learner.save_weights(weights)
         static: dict[str, bytes | Path] = {
             path.name: path for path in sorted(self.directory.iterdir()) if path.suffix in (".json", ".jinja", ".txt", ".model")
         }
         return {**static, WEIGHTS_FILE: weights}
+
+    def _adapter(self, scratch: Path, base: Published) -> dict[str, bytes | Path]:
+        """The learner's adapter, in peft's layout."""
+        weights = scratch / adapters.WEIGHTS_FILE
+        self.learner.save_weights(weights, "adapter")
+        config = json.dumps(self.learner.adapter_config(base.policy.digest), indent=2, sort_keys=True)
+        return {adapters.CONFIG_FILE: config.encode(), adapters.WEIGHTS_FILE: weights}
 
     def probe(self) -> Probe:
         prompts = [Prompt(conversation) for conversation, _ in self.probes]

@@ -7,7 +7,9 @@ from harden.domain.bout import RecordedAttack, Role
 from harden.domain.policy import PolicyRef
 from harden.domain.rate import Rate
 from harden.domain.round import (
+    AdaptiveAttack,
     AttackerFigures,
+    BestResponseFinished,
     BoutAccount,
     CrossPlayFinished,
     FamilyFigures,
@@ -23,7 +25,7 @@ from harden.domain.step import StepFinished
 from harden.trainer.core.results import MEASURES, Measured
 from harden.trainer.game.rundir import RunDir
 
-Record = StepFinished | RoundFinished | SideRunFinished | CrossPlayFinished | RunFinished
+Record = StepFinished | RoundFinished | SideRunFinished | BestResponseFinished | CrossPlayFinished | RunFinished
 # Returns when the log has the record.
 PublishRecord = Callable[[Record], None]
 _ATTACKER_RATES = ("success_before", "success_after", "loose_success_before", "loose_success_after", "strict")
@@ -43,7 +45,8 @@ class Records:
 
     def of(self, round_: int) -> dict[str, Any]:
         return self.rounds.setdefault(
-            str(round_), {"round": round_, "attacker": {}, "rolled_back": False, "steps": [], "families": {}}
+            str(round_),
+            {"round": round_, "attacker": {}, "rolled_back": False, "monitor": {"breaches": []}, "steps": [], "families": {}},
         )
 
     def step(self, round_: int, role: Role, step: int, figures: Mapping[str, Any]) -> None:
@@ -69,20 +72,23 @@ class Records:
         record["policies"] = {role.value: policy.digest for role, policy in policies.items()}
         record["evaluation_seconds"] = round(seconds, 3)
 
-    def rolled_back(self, round_: int, breaches: Sequence[str], good_round: int) -> None:
-        """Copies the figures of the last good round into this one, and keeps the round's own under `rejected`."""
-        record, good = self.of(round_), self.of(good_round)
-        figures = ("attack_success", "refusal", "accuracy", "policies")
-        record["rejected"] = {key: record[key] for key in figures}
-        record |= {key: good[key] for key in figures}
-        record["policies"] = {**record["rejected"]["policies"], Role.DEFENDER.value: good["policies"][Role.DEFENDER.value]}
+    def checked(
+        self, round_: int, attempt: int, breaches: Sequence[str], rates: Rates, policies: Mapping[Role, PolicyRef]
+    ) -> None:
+        """The monitor's decision on an attempt: rejected where a limit is broken. Of several rejected ones the last is kept."""
+        record = self.of(round_)
+        if not breaches:
+            return
         record["rolled_back"] = True
-        record["monitor"] = {"breaches": list(breaches)}
+        record["monitor"]["breaches"] += [f"attempt {attempt + 1}: {breach}" for breach in breaches]
+        record["rejected"] = {
+            **{measure: {suite: rate.to_json() for suite, rate in by_suite.items()} for measure, by_suite in rates.items()},
+            "policies": {role.value: policy.digest for role, policy in policies.items()},
+        }
 
     def close(self, round_: int, bouts: Mapping[str, Any], swaps: Mapping[str, Any]) -> None:
         record = self.of(round_)
         record["bouts"], record["swaps"] = dict(bouts), dict(swaps)
-        record.setdefault("monitor", {"breaches": []})
         self._publish(round_finished(self._run_id, record))
         self._run_dir.round(round_, record)
 
@@ -127,6 +133,20 @@ def side_run_finished(run_id: str, name: str, record: Mapping[str, Any]) -> Side
         breaches=tuple(record["breaches"]),
         bouts=BoutAccount(**record["bouts"]),
     )
+
+
+def best_response_finished(run_id: str, record: Mapping[str, Any]) -> BestResponseFinished:
+    attacks = [
+        AdaptiveAttack(
+            goals=name,
+            before=Rate(**one["before"]["success"]),
+            after=Rate(**one["after"]["success"]),
+            best=Rate(**one["after"]["best"]),
+            effective_families=one["after"]["effective_families"],
+        )
+        for name, one in record["attacks"].items()
+    ]
+    return BestResponseFinished(run_id, record["steps"], record["best_of"], tuple(attacks))
 
 
 def cross_play_finished(run_id: str, matrix: Mapping[str, Any]) -> CrossPlayFinished:

@@ -1,7 +1,7 @@
 """The state of a game: the content of a checkpoint, saved and restored."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ class SavedWeights:
 class Game:
     run_id: str
     experiment: Mapping[str, Any]  # as JSON
-    players: Mapping[Role, Player]
+    players: dict[str, Player]  # by role; a side game's by its name, as long as it is played
+    new_player: Callable[[str], Player]  # makes the player of a side game
     pool: ReplayPool
     records: Records
     remembered: Path  # directory of the states in `saved`, on the file system of the checkpoints
@@ -47,6 +48,14 @@ class Game:
     saved: dict[str, SavedWeights] = field(default_factory=dict)  # "first", "good": the defender's
     play_seconds: float = 0.0
     swaps: Swaps = field(default_factory=Swaps)  # of the round so far
+
+    def open_side_game(self, name: str) -> Player:
+        """A new player, beside those of the game."""
+        self.players[name] = player = self.new_player(name)
+        return player
+
+    def close_side_game(self, name: str) -> None:
+        del self.players[name]
 
     def remember_defender(self, name: str, stamp: str) -> None:
         path = self._room_for(name, stamp)
@@ -66,7 +75,7 @@ class Game:
             "experiment": self.experiment,
             "history": [[done.key, done.outcome] for done in self.history],
             "offsets": [[partition.topic, partition.number, offset] for partition, offset in offsets.items()],
-            "players": {role.value: player.to_json() for role, player in self.players.items()},
+            "players": {name: player.to_json() for name, player in self.players.items()},
             "pool": self.pool.to_json(),
             "records": self.records.rounds,
             "ledger": self.ledger.to_json(),
@@ -78,7 +87,7 @@ class Game:
             "swaps": self.swaps.to_checkpoint(),
             "log_bytes": log_bytes,
         }
-        parts = {role.value: Part(str(player.state_stamp), player.learner.save_state) for role, player in self.players.items()}
+        parts = {name: Part(player.state_stamp, player.learner.save_state) for name, player in self.players.items()}
         parts |= {name: Part(weights.stamp, weights.link) for name, weights in self.saved.items()}
         checkpoints.save(state, parts)
 
@@ -92,9 +101,10 @@ class Game:
             return None
         state, directory = newest
         refuse_changed(state["experiment"], self.experiment)
-        for role, player in self.players.items():
-            player.restore(state["players"][role.value])
-            player.learner.load_state(directory / role.value)
+        for name, data in state["players"].items():
+            player = self.players.get(name) or self.open_side_game(name)
+            player.restore(data)
+            player.learner.load_state(directory / name)
         self.history = [Finished(key, outcome) for key, outcome in state["history"]]
         self.pool.restore(state["pool"])
         self.records.rounds = state["records"]

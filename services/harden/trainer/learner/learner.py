@@ -67,8 +67,9 @@ class Learner:
         self._frozen_digest: str | None = None
         self._noted: set[str] = set()
 
-    def step(self, terms: Sequence[Term]) -> StepReport:
-        """One update per epoch on the weighted sum of the terms. Splitting into passes changes no result.
+    def step(self, terms: Sequence[Term], rate_factor: float = 1.0) -> StepReport:
+        """One update per epoch on the weighted sum of the terms. Splitting into passes changes no result. `rate_factor`: on the
+        learning rate.
 
         Where the gradient is not finite there is no update: the report says so in `skipped`, and the next step begins as if
         this one had had nothing to learn from. Raises ValueError for samples that an objective or the policy cannot take.
@@ -78,7 +79,7 @@ class Learner:
         if len(set(keys)) < len(keys):
             raise ValueError(f"the terms of a step need different names, not {keys}; set Term.name")
         prepared = [self._prepare(term) for term in terms]
-        self._optimiser.set_rate(self.learning_rate)
+        self._optimiser.set_rate(rate_factor * self.learning_rate)
         sums = [_TermSums() for _ in prepared]
         norm, num_updates, skipped = 0.0, 0, ""
         for _ in range(self.settings.epochs if any(one.parts for one in prepared) else 0):

@@ -9,12 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from harden.serving.adapters import NAME, PREFIX
 from harden.trainer.learner.settings import LoRASettings
-
-# peft's name for the only adapter of a model.
-ADAPTER = "default"
-# What peft puts before the names of a model's modules in an adapter's file.
-PREFIX = "base_model.model."
 
 
 def add(model: Any, settings: LoRASettings) -> None:
@@ -25,7 +21,7 @@ def add(model: Any, settings: LoRASettings) -> None:
         r=settings.rank, lora_alpha=settings.alpha, target_modules=list(settings.targets), lora_dropout=0.0, bias="none"
     )
     try:
-        inject_adapter_in_model(config, model, adapter_name=ADAPTER)
+        inject_adapter_in_model(config, model, adapter_name=NAME)
     except ValueError as error:
         raise ValueError(f"lora.targets {list(settings.targets)} match no module that can have an adapter: {error}") from error
     # Adapters are trained in float32 also on bfloat16 weights: their updates are too small for bfloat16.
@@ -42,7 +38,7 @@ def layers_of(model: nn.Module) -> dict[str, Any]:
 
 def delta_of(layer: Any) -> Tensor:
     """The matrix that the adapter adds to its layer's weight."""
-    delta: Tensor = layer.get_delta_weight(ADAPTER)
+    delta: Tensor = layer.get_delta_weight(NAME)
     return delta
 
 
@@ -67,7 +63,7 @@ def tensors_of(model: Any) -> Mapping[str, Tensor]:
     """The tensors of `adapter_model.safetensors`, which peft loads onto the policy that training began with."""
     from peft import get_peft_model_state_dict
 
-    saved = get_peft_model_state_dict(model, adapter_name=ADAPTER)
+    saved = get_peft_model_state_dict(model, adapter_name=NAME)
     return {f"{PREFIX}{name}": tensor.detach() for name, tensor in saved.items()}
 
 

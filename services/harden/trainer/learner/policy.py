@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.core_model_loading import revert_weight_conversion
 
+from harden.serving.adapters import added
 from harden.serving.ports import Prompt
 from harden.serving.prompt_encoder import PromptEncoder
 from harden.trainer.learner import lora
@@ -94,7 +95,7 @@ def full_tensors(model: Any) -> Mapping[str, Tensor]:
         owner, _, leaf = name.rpartition(".base_layer.")
         if owner:
             if leaf == "weight":
-                tensor = (tensor.float() + lora.delta_of(layers[owner])).to(tensor.dtype)
+                tensor = added(tensor, lora.delta_of(layers[owner]))
             name = f"{owner}.{leaf}"
         tensors[name] = tensor.detach()
     return revert_weight_conversion(model, tensors)

@@ -16,6 +16,10 @@ class LoRASettings(Section):
     """An adapter's contribution is scaled by alpha / rank."""
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     """Names, or ends of names, of the linear modules that get an adapter."""
+    publish: Literal["adapter", "full"] = "adapter"
+    """What a publication holds. `adapter`: the first policy of a run is published whole, every later one as its adapter on that
+    one; replicas fetch the adapter and merge it. `full`: every policy whole, merged by the trainer, for replicas that know no
+    adapters."""
 
 
 class LearnerSettings(Section):

@@ -59,15 +59,25 @@ class Probe(_message.Message):
     tolerance: float
     def __init__(self, prompts: _Optional[_Iterable[_Union[ProbePrompt, _Mapping]]] = ..., tolerance: _Optional[float] = ...) -> None: ...
 
+class PolicyBase(_message.Message):
+    __slots__ = ("digest", "manifest")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    manifest: _conversation_pb2.BlobRef
+    def __init__(self, digest: _Optional[str] = ..., manifest: _Optional[_Union[_conversation_pb2.BlobRef, _Mapping]] = ...) -> None: ...
+
 class PolicyManifest(_message.Message):
-    __slots__ = ("files", "probe", "lineage")
+    __slots__ = ("files", "probe", "lineage", "base")
     FILES_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
     LINEAGE_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
     files: _containers.RepeatedCompositeFieldContainer[PolicyFile]
     probe: Probe
     lineage: Lineage
-    def __init__(self, files: _Optional[_Iterable[_Union[PolicyFile, _Mapping]]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ...) -> None: ...
+    base: PolicyBase
+    def __init__(self, files: _Optional[_Iterable[_Union[PolicyFile, _Mapping]]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., base: _Optional[_Union[PolicyBase, _Mapping]] = ...) -> None: ...
 
 class SignedManifest(_message.Message):
     __slots__ = ("payload", "key_id", "signature")

@@ -186,6 +186,34 @@ class CrossPlayFinished(_message.Message):
     rows: _containers.RepeatedCompositeFieldContainer[CrossPlayRow]
     def __init__(self, meta: _Optional[_Union[_meta_pb2.EventMeta, _Mapping]] = ..., run_id: _Optional[str] = ..., attackers: _Optional[_Iterable[int]] = ..., defenders: _Optional[_Iterable[int]] = ..., rows: _Optional[_Iterable[_Union[CrossPlayRow, _Mapping]]] = ...) -> None: ...
 
+class AdaptiveAttack(_message.Message):
+    __slots__ = ("goals", "before", "after", "best", "effective_families")
+    GOALS_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    BEST_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_FAMILIES_FIELD_NUMBER: _ClassVar[int]
+    goals: str
+    before: Rate
+    after: Rate
+    best: Rate
+    effective_families: float
+    def __init__(self, goals: _Optional[str] = ..., before: _Optional[_Union[Rate, _Mapping]] = ..., after: _Optional[_Union[Rate, _Mapping]] = ..., best: _Optional[_Union[Rate, _Mapping]] = ..., effective_families: _Optional[float] = ...) -> None: ...
+
+class BestResponseFinished(_message.Message):
+    __slots__ = ("meta", "run_id", "steps", "best_of", "attacks")
+    META_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    BEST_OF_FIELD_NUMBER: _ClassVar[int]
+    ATTACKS_FIELD_NUMBER: _ClassVar[int]
+    meta: _meta_pb2.EventMeta
+    run_id: str
+    steps: int
+    best_of: int
+    attacks: _containers.RepeatedCompositeFieldContainer[AdaptiveAttack]
+    def __init__(self, meta: _Optional[_Union[_meta_pb2.EventMeta, _Mapping]] = ..., run_id: _Optional[str] = ..., steps: _Optional[int] = ..., best_of: _Optional[int] = ..., attacks: _Optional[_Iterable[_Union[AdaptiveAttack, _Mapping]]] = ...) -> None: ...
+
 class RunFinished(_message.Message):
     __slots__ = ("meta", "run_id", "seed", "failed", "play_seconds")
     META_FIELD_NUMBER: _ClassVar[int]

@@ -1,13 +1,17 @@
 """What a schedule is."""
 
-from typing import Protocol
+from collections.abc import Generator
+from typing import Any, Protocol
 
 from harden.domain.errors import SetupError
-from harden.trainer.core.history import Finished, History
+from harden.trainer.core.history import Finished, History, Outcome
 from harden.trainer.core.lengths import Lengths
 from harden.trainer.game.tasks.learn import Learn
 from harden.trainer.game.tasks.ports import Task
 from harden.trainer.game.tasks.publish import IN_PHASE, Publish
+
+# The tasks of a game in order; each `yield` gives the outcome of its task.
+Tasks = Generator[Task, Outcome, Any]
 
 
 class Schedule(Protocol):
@@ -36,7 +40,7 @@ def steps_ahead(schedule: Schedule, history: History, step: Learn, in_flight: in
     imagined = [*history, Finished(step.key)]
     while len(ahead) <= in_flight:
         task = schedule.next(imagined)
-        if isinstance(task, Learn) and (task.name, task.round) == (step.name, step.round):
+        if isinstance(task, Learn) and (task.name, task.round, task.attempt) == (step.name, step.round, step.attempt):
             ahead.append(task)
         elif not (isinstance(task, Publish) and task.reason == IN_PHASE):
             break
@@ -44,17 +48,41 @@ def steps_ahead(schedule: Schedule, history: History, step: Learn, in_flight: in
     return ahead
 
 
-def refuse_unfit(history: History, expected: list[str]) -> None:
-    """SetupError where the finished tasks are not the first ones of `expected`."""
-    for done, wanted in zip(history, expected, strict=False):
-        if done.key != wanted:
+def follow(tasks: Tasks, history: History) -> tuple[Task | None, float]:
+    """The task after the history, None at the end, and the cost of the tasks that are done.
+
+    `tasks` is sent the outcome of each task. SetupError where the finished tasks are not the first ones of it.
+    """
+    task = next(tasks, None)
+    done = 0.0
+    for finished in history:
+        if task is None:
             raise SetupError(
-                f"this run has done {done.key} where the experiment now has {wanted}; "
+                f"this run has done {finished.key}, behind the end of the game that the experiment now describes; "
+                "put its lengths back, or begin a new run in another directory"
+            )
+        if finished.key != task.key:
+            raise SetupError(
+                f"this run has done {finished.key} where the experiment now has {task.key}; "
                 "put the lengths of the experiment back, or begin a new run in another directory. "
                 "Rounds can be added until the last one is over and what follows it begins"
             )
-    if len(history) > len(expected):
-        raise SetupError(
-            f"this run has done {history[len(expected)].key}, behind the end of the game that the experiment now describes; "
-            "put its lengths back, or begin a new run in another directory"
-        )
+        done += task.cost
+        task = _sent(tasks, finished.outcome)
+    return task, done
+
+
+def cost_left(tasks: Tasks, task: Task | None) -> float:
+    """The cost of `task`, which `follow` found, and of all that follow it; their outcomes are not known."""
+    left = 0.0
+    while task is not None:
+        left += task.cost
+        task = _sent(tasks, {})
+    return left
+
+
+def _sent(tasks: Tasks, outcome: Outcome) -> Task | None:
+    try:
+        return tasks.send(outcome)
+    except StopIteration:
+        return None

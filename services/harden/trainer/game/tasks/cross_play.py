@@ -1,4 +1,4 @@
-"""Cross-play: every round's recorded attacks against every round's defender."""
+"""Cross-play: every round's recorded attacks against every round's defender, in the slot of side games."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class CrossPlay:
 
     @property
     def about(self) -> About:
-        return About("matrix", self.round, "every attacker against every defender")
+        return About("cross_play", self.round, "every attacker against every defender")
 
     @property
     def cost(self) -> float:
@@ -30,18 +30,16 @@ class CrossPlay:
     def play(self, context: GameContext) -> Outcome:
         game = context.game
         player = game.players[Role.DEFENDER]
-        final = context.current(Role.DEFENDER)
         suites = [
-            Suite(str(round_), _cases(attacks, context.material.attacked), (results.ATTACK_SUCCESS,))
+            Suite(str(round_), _cases(attacks, context.material.cross_play), (results.ATTACK_SUCCESS,))
             for round_, attacks in game.attacks_by_round.items()
         ]
         table: list[list[dict[str, int | float]]] = [[] for _ in suites]
         for defender_round, published in sorted(player.by_round.items()):
-            context.go_back(player, published, "matrix")
-            rates = context.rates(context.batch(defender_round, 0, self.key), suites)
+            policies = {**context.policies(), Role.DEFENDER: context.serve_aside(published, "cross_play").policy}
+            rates = context.rates(context.batch(defender_round, 0, self.key, policies), suites)
             for row, suite in zip(table, suites, strict=True):
                 row.append(rates[results.ATTACK_SUCCESS][suite.name].to_json())
-        context.go_back(player, final, "matrix_end")
         matrix = {
             "attackers": list(game.attacks_by_round),
             "defenders": sorted(player.by_round),

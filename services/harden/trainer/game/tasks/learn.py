@@ -15,13 +15,15 @@ ATTACKER_STEP_COST = 2.5
 
 @dataclass(frozen=True, slots=True)
 class Learn:
-    """`of` steps make a phase. `recipe` names the algorithm that it follows: the role's, or that of a side run."""
+    """`of` steps make a phase. `recipe` names the algorithm that it follows: the role's, or that of a side run. `attempt`: how
+    often the phase was rejected before, each time with a lower learning rate."""
 
     role: Role
     round: int
     step: int
     of: int
     recipe: str = ""
+    attempt: int = 0
 
     @property
     def name(self) -> str:
@@ -29,7 +31,7 @@ class Learn:
 
     @property
     def key(self) -> str:
-        return f"round-{self.round}/{self.name}/step-{self.step}"
+        return f"round-{self.round}/{phase_name(self.name, self.attempt)}/step-{self.step}"
 
     @property
     def about(self) -> About:
@@ -44,23 +46,32 @@ class Learn:
         schedule([self], context)
         game = context.game
         judged = context.take(game.scheduled.pop(self.key))
-        player = game.players[self.role]
-        step = StepContext(game.run_id, self.round, self.step, context.material.seeds, player.lag_of)
+        player = game.players[self.name]
+        step = StepContext(game.run_id, self.round, self.step, context.material.seeds_for(self.name), player.lag_of)
         learned = context.algorithms[self.name].terms(judged, step)
-        report = player.step(learned.terms)
+        report = player.step(learned.terms, context.experiment.monitor.retry_rate**self.attempt)
         if report.skipped and not report.moved:
             learned = learned.without(judged, report.skipped)
         for bout in judged:
             reason = learned.dropped.get(bout.bout.bout_id)
             game.ledger.end(bout.bout.bout_id, End.DROPPED if reason else End.TRAINED, reason or "")
-        game.pool.add(results.successes(judged))
-        context.observer.learned(StepKey(self.role, self.round, self.step, self.name), report, learned, judged, game)
+        if not self.recipe:  # what a side game finds is not replayed in the game
+            game.pool.add(results.successes(judged))
+        # Steps of a phase that is tried again are counted on.
+        key = StepKey(self.role, self.round, self.attempt * self.of + self.step, self.name)
+        context.observer.learned(key, report, learned, judged, game)
         return {
             "round": self.round,
             "role": self.role.value,
             "recipe": self.name,
+            "attempt": self.attempt,
             "zero_variance_share": report.figure("zero_variance_share"),
         }
+
+
+def phase_name(player: str, attempt: int) -> str:
+    """A phase that is tried again has bouts and a place in the history of its own."""
+    return f"{player}-retry-{attempt}" if attempt else player
 
 
 def schedule(steps: Sequence[Learn], context: GameContext) -> None:
@@ -69,7 +80,9 @@ def schedule(steps: Sequence[Learn], context: GameContext) -> None:
     for step in steps:
         if step.key in game.scheduled:
             continue
-        request = BoutRequest(context.batch(step.round, step.step, step.name), context.material.seeds, game.pool.sample)
+        name = phase_name(step.name, step.attempt)
+        batch = context.batch(step.round, step.step, name, context.policies(step.name))
+        request = BoutRequest(batch, context.material.seeds_for(step.name), game.pool.sample)
         bouts = context.algorithms[step.name].bouts(request)
         bout_ids = [bout.bout_id for bout in bouts]
         game.ledger.schedule(bout_ids, step.round)

@@ -1,16 +1,13 @@
 """Measure: how often the current attacker gets through the current defender."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harden.domain.bout import RecordedAttack
-from harden.domain.seed import Seed
 from harden.trainer.core import plan, results
 from harden.trainer.core.history import About, Outcome
 from harden.trainer.game.context import GameContext
 
 BEFORE, AFTER = "before", "after"
-# Attacks of each round that are kept for the cross-play matrix.
+# Attacks of each round that are kept for cross-play, at least.
 CROSS_PLAY_ROWS = 88
 
 
@@ -52,9 +49,8 @@ class MeasureAttacker:
         game.pool.add(measured.successes)
         game.records.attacker(self.round, self.when, measured)
         context.observer.measured(self.round, self.when, measured)
-        if self.when == BEFORE:
-            per_seed = max(1, CROSS_PLAY_ROWS // len(seeds))
-            game.attacks_by_round[self.round - 1] = _first_of_each_seed(measured.attacks, per_seed)
+        if self.when == BEFORE and context.material.cross_play:
+            game.attacks_by_round[self.round - 1] = _apart(context, self.round)
         if (self.round, self.when) == (1, BEFORE):
             # Before any hardening there is one attacker and one defender: before and after are the same.
             game.records.attacker(0, BEFORE, measured)
@@ -63,11 +59,15 @@ class MeasureAttacker:
         return {"round": self.round, "when": self.when, "success": measured.success.to_json()}
 
 
-def _first_of_each_seed(attacks: Sequence[tuple[Seed, RecordedAttack]], per_seed: int) -> list[list[str]]:
-    taken: dict[str, int] = {}
-    chosen = []
-    for seed, attack in attacks:
-        if taken.get(seed.seed_id, 0) < per_seed:
-            taken[seed.seed_id] = taken.get(seed.seed_id, 0) + 1
-            chosen.append([seed.seed_id, attack.text, attack.family])
-    return chosen
+def _apart(context: GameContext, round_: int) -> list[list[str]]:
+    """Attacks of the current attacker for cross-play: on seeds of their own, and nobody ever learns from them."""
+    seeds = context.material.cross_play
+    bouts = plan.measuring_bouts(
+        context.batch(round_, 0, "cross_play_attacks"),
+        seeds,
+        -(-CROSS_PLAY_ROWS // len(seeds)),
+        context.experiment.sampling.attack.sampling(),
+        context.greedy(),
+    )
+    attacks = results.measured(context.ask(bouts), context.experiment.seed).attacks
+    return [[seed.seed_id, attack.text, attack.family] for seed, attack in attacks]

@@ -1,4 +1,4 @@
-"""Monitor: rolls back a round that broke a limit (SecTOW's quality monitor)."""
+"""Monitor: rejects a phase of the defender that broke a limit, and puts the last good one back (SecTOW's quality monitor)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,45 +8,51 @@ from harden.domain.bout import Role
 from harden.trainer.core import monitor
 from harden.trainer.core.history import About, History, Outcome
 from harden.trainer.game.context import GameContext
-from harden.trainer.game.tasks.evaluate import Evaluate
+
+REJECTED = "rejected"
 
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
+    """Follows the defender's phase, before the attacker learns against what came of it. `attempt`: as of the phase.
+
+    It asks rows of its own, that nothing else is decided by or reported on.
+    """
+
     round: int
+    attempt: int = 0
 
     @property
     def key(self) -> str:
-        return f"round-{self.round}/monitor"
+        return f"round-{self.round}/monitor" + (f"-{self.attempt}" if self.attempt else "")
 
     @property
     def about(self) -> About:
-        return About("evaluate", self.round, "checking the round")
+        return About("evaluate", self.round, "checking the defender")
 
     @property
     def cost(self) -> float:
-        return 0.5
+        return 3.0
 
     def play(self, context: GameContext) -> Outcome:
-        game = context.game
-        evidence = evidence_of(game.history, self.round)
-        breaches = monitor.breaches(evidence, context.experiment.monitor.limits(), context.material.guarded_suite)
+        game, material = context.game, context.material
+        rates = context.rates(context.batch(self.round, self.attempt, "monitor"), material.monitor_suites)
+        by_measure = {measure: {suite: rate.to_json() for suite, rate in by.items()} for measure, by in rates.items()}
+        evidence = monitor.Evidence(by_measure, zero_variance_of(game.history, self.round, self.attempt))
+        breaches = monitor.breaches(evidence, context.experiment.monitor.limits(), material.guarded_suite)
+        game.records.checked(self.round, self.attempt, [str(breach) for breach in breaches], rates, context.policies())
         if breaches:
-            game.players[Role.DEFENDER].by_round[self.round] = context.roll_back()
-            game.records.rolled_back(self.round, [str(breach) for breach in breaches], game.good_round)
+            context.roll_back()
         else:
             game.good_round = self.round
-            game.remember_defender("good", f"round-{self.round}")
+            game.remember_defender("good", f"round-{self.round}-{self.attempt}")
+            game.players[Role.DEFENDER].by_round[self.round] = context.current(Role.DEFENDER)
         context.observer.judged(self.round, breaches)
-        context.close_round(self.round)
-        return {"round": self.round, "rolled_back": bool(breaches), "breaches": [str(breach) for breach in breaches]}
+        return {"round": self.round, REJECTED: bool(breaches), "breaches": [str(breach) for breach in breaches]}
 
 
-def evidence_of(history: History, round_: int) -> monitor.Evidence:
-    """What the round's evaluation and the defender's steps in it came to."""
-    evaluated = Evaluate(round_, in_full=True).key
-    rates: Mapping[str, Any] = next((done.outcome["rates"] for done in history if done.key == evaluated), {})
-    steps = [done.outcome for done in history if "zero_variance_share" in done.outcome]
-    role = Role.DEFENDER.value
-    shares = [step["zero_variance_share"] for step in steps if (step["round"], step["recipe"]) == (round_, role)]
-    return monitor.Evidence(rates, shares)
+def zero_variance_of(history: History, round_: int, attempt: int) -> list[float]:
+    """Share of groups without variance in each of the steps of the defender's phase."""
+    steps: list[Mapping[str, Any]] = [done.outcome for done in history if "zero_variance_share" in done.outcome]
+    wanted = (round_, Role.DEFENDER.value, attempt)
+    return [one["zero_variance_share"] for one in steps if (one["round"], one["recipe"], one["attempt"]) == wanted]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from harden.domain.bout import Role
 from harden.trainer.core.history import About, Outcome
 from harden.trainer.game.context import GameContext
+from harden.trainer.game.tasks.learn import phase_name
+from harden.trainer.publisher import Published
 
 START = "start"
 IN_PHASE = "step"
@@ -21,10 +23,12 @@ class Publish:
     wait: bool
     step: int = 0
     recipe: str = ""
+    attempt: int = 0
 
     @property
     def key(self) -> str:
-        return f"round-{self.round}/{self.recipe or self.role.value}/publish-{self.reason}-{self.step}"
+        phase = phase_name(self.recipe or self.role.value, self.attempt)
+        return f"round-{self.round}/{phase}/publish-{self.reason}-{self.step}"
 
     @property
     def about(self) -> About:
@@ -37,15 +41,22 @@ class Publish:
         return 0.5
 
     def play(self, context: GameContext) -> Outcome:
-        player = context.game.players[self.role]
+        player = context.game.players[self.recipe or self.role]
         published = player.publish(context.publisher, round_=self.round, reason=self.reason)
         if self.reason == START:
             player.by_round[0] = published
             if self.role is Role.DEFENDER:
                 context.game.remember_defender("first", "first")
                 context.game.remember_defender("good", "first")
-                context.wait_until_served(player.publish_stable(context.publisher, context.experiment.policies.slots.stable))
+                _give_users_a_first_policy(context, published)
         context.observer.published(published)
         if self.wait:
             context.wait_until_served(published)
         return {"digest": published.policy.digest, "version": published.policy.version}
+
+
+def _give_users_a_first_policy(context: GameContext, policy: Published) -> None:
+    """Users get the policy that the run begins with where they have none. What they have, only a gate exchanges."""
+    slot = context.experiment.policies.slots.stable
+    if context.publisher.is_unused(slot):
+        context.wait_until_served(context.publisher.publish_again(policy, START, slot))

@@ -12,7 +12,7 @@ _MESSAGE = "an ablation that the quality monitor should reject"
 
 @dataclass(frozen=True, slots=True)
 class StartSideRun:
-    """Puts the first defender back."""
+    """A player of its own begins as the first defender."""
 
     round: int
 
@@ -29,15 +29,17 @@ class StartSideRun:
         return 1.0
 
     def play(self, context: GameContext) -> Outcome:
-        player = context.game.players[Role.DEFENDER]
-        player.load(context.game.saved["first"].path)
-        context.go_back(player, player.by_round[0], SIDE_RUN)
+        game = context.game
+        player = game.open_side_game(SIDE_RUN)
+        player.load(game.saved["first"].path)
+        first = game.players[Role.DEFENDER].by_round[0]
+        player.begin_as(context.serve_aside(first, SIDE_RUN))
         return {}
 
 
 @dataclass(frozen=True, slots=True)
 class EndSideRun:
-    """Checks the side run's policy against the limits of the monitor, and rolls it back where one is broken."""
+    """Checks the side run's policy against the limits of the monitor. It was served in the slot of side games only."""
 
     round: int
     steps: int
@@ -57,12 +59,11 @@ class EndSideRun:
     def play(self, context: GameContext) -> Outcome:
         name = context.material.side_run_suite
         suites = [suite for suite in context.material.suites if suite.name == name]
-        rates = context.rates(context.batch(self.round, 0, "evaluate_side_run"), suites)
+        rates = context.rates(context.batch(self.round, 0, "evaluate_side_run", context.policies(SIDE_RUN)), suites)
         by_measure = {measure: {suite: rate.to_json() for suite, rate in by.items()} for measure, by in rates.items()}
         # Zero variance is not checked: a side run may train on attacks alone, and then equal groups are expected.
         found = monitor.breaches(monitor.Evidence(by_measure, ()), context.experiment.monitor.limits(), name)
-        if found:
-            context.roll_back()
+        context.game.close_side_game(SIDE_RUN)
         context.observer.side_run_ended(
             SIDE_RUN,
             {
