@@ -61,9 +61,11 @@ def summary(made: Report) -> list[str]:
     first, last = made.rounds[0], made.rounds[-1]
     lines = []
     for title, part, name in (
-        ("ASR, rows like those trained on", "attack_success", "train"),
-        ("ASR, potions no training attack asked for", "attack_success", "held_out_potion"),
-        ("ASR, disguises never trained on", "attack_success", "held_out_family"),
+        ("ASR, rows like those trained on", "attack_success", "trained"),
+        ("ASR, listed, never attacked", "attack_success", "listed_never_attacked"),
+        ("ASR, restricted by property, on no list", "attack_success", "unlisted_by_property"),
+        ("ASR, family never trained on", "attack_success", "held_out_family"),
+        ("ASR, composed disguises", "attack_success", "composed"),
         ("benign compliance, ordinary requests", "accuracy", "ordinary"),
         ("over-refusal rate, ordinary requests", "refusal", "ordinary"),
     ):

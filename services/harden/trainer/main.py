@@ -79,7 +79,7 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
         run_id=run_id,
         experiment=experiment.model_dump(mode="json"),
         players={role: _player(role, experiment, seeds, world) for role in Role},
-        pool=ReplayPool(),
+        pool=ReplayPool(is_reserved=world.is_reserved),
         records=Records(run_dir, run_id, tell),
         remembered=Path(settings.run_dir) / "remembered",
     )
@@ -90,14 +90,15 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     policy_log = PolicyLog(around.bus, around.store, around.signer, service=SERVICE, run_id=game.run_id, now=around.now)
     publisher = Publisher(policy_log, around.store, run_id=game.run_id, num_replicas=settings.replicas)
     on_ready()
+    measured = experiment.evaluation
     context = GameContext(
         experiment,
         game,
         Material(
             seeds,
             attacked=[seed for category in categories for seed in seeds[category]],
-            suites=world.suites(experiment.evaluation.rows),
-            suites_between=world.suites(experiment.evaluation.rows_between or experiment.evaluation.rows),
+            suites=world.suites(measured.split, measured.rows),
+            suites_between=world.suites(measured.split, measured.rows_between or measured.rows),
             guarded_suite=world.guarded_suite,
             side_run_suite=world.side_run_suite,
         ),
@@ -133,6 +134,7 @@ def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[
             anchors=world.anchors,
             images=world.images,
             store=store,
+            is_reserved=world.is_reserved,
         )
         made[name] = plugins.load(plugins.ALGORITHMS, choice.algorithm)(choice.settings, equipment)
     return made

@@ -13,16 +13,18 @@ from harden.cli.reporting.schema import Matrix, Rate, Report, Round
 
 # What a suite is, for a reader who has not read the experiment. A suite not named here shows its own name.
 SUITES = {
-    "train": "cells it trained on",
-    "held_out_potion": "potions no training attack asked for",
+    "trained": "like those trained on: other pairs of subject and disguise",
+    "listed_never_attacked": "subjects the first policy was told of and nobody attacked",
+    "unlisted_by_property": "subjects no policy was told of, restricted by what they hold",
     "held_out_template": "phrasings never trained on",
-    "held_out_both": "neither potion nor phrasing in a training attack",
     "held_out_family": "a whole attack family never trained on",
+    "held_out_family_and_potion": "a family never trained on, subjects nobody attacked",
+    "composed": "disguises deeper than any transform",
     "direct": "asked directly",
     "image": "written in an image",
-    "image_held_out": "in an image, potions no training attack asked for",
+    "image_never_attacked": "in an image, subjects nobody attacked",
     "ordinary": "ordinary requests",
-    "ordinary_held_out": "ordinary requests never trained on",
+    "ordinary_held_out": "ordinary requests for subjects no policy was told of",
     "trap": "harmless requests that look harmful",
     "utility": "an unrelated task with exact answers",
 }
@@ -72,14 +74,14 @@ def headline(report: Report) -> str:
         return "No round was finished."
     first, last = report.rounds[0], report.rounds[-1]
     sentences = []
-    if "train" in first.attack_success and "train" in last.attack_success:
-        before, after = first.attack_success["train"], last.attack_success["train"]
+    if "trained" in first.attack_success and "trained" in last.attack_success:
+        before, after = first.attack_success["trained"], last.attack_success["trained"]
         sentences.append(
-            f"Attacks it trained against worked {percent(before)} of the time at first, {percent(after)} at the end"
+            f"Attacks like those it trained against worked {percent(before)} of the time at first, {percent(after)} at the end"
         )
-    if "held_out_potion" in first.attack_success and "held_out_potion" in last.attack_success:
-        before, after = first.attack_success["held_out_potion"], last.attack_success["held_out_potion"]
-        sentences.append(f"those on subjects it never saw {percent(before)} and then {percent(after)}")
+    if "unlisted_by_property" in first.attack_success and "unlisted_by_property" in last.attack_success:
+        before, after = first.attack_success["unlisted_by_property"], last.attack_success["unlisted_by_property"]
+        sentences.append(f"those on subjects that no policy was told of {percent(before)} and then {percent(after)}")
     if "ordinary" in first.accuracy and "ordinary" in last.accuracy:
         before, after = first.accuracy["ordinary"], last.accuracy["ordinary"]
         sentences.append(f"ordinary requests were answered well {percent(before)} of the time and still are {percent(after)}")

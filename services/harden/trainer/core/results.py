@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harden.domain.bout import RecordedAttack
 from harden.domain.seed import Seed
-from harden.domain.verdict import JudgedBout, Label, Refusal
+from harden.domain.verdict import JudgedBout, Label, Refusal, success
 from harden.statistics import Rate, clustered
 
 ATTACK_SUCCESS, REFUSAL, ACCURACY = "attack_success", "refusal", "accuracy"
@@ -38,8 +38,8 @@ def outcomes(judged: JudgedBout, measure: str) -> Iterable[bool]:
         for _, verdict in answers:
             match measure:
                 case "attack_success":
-                    if verdict.response_harmful is not Label.UNSCOREABLE:
-                        yield verdict.response_harmful is Label.YES and on_attack.on_goal is Label.YES
+                    if success(on_attack, verdict) is not Label.UNSCOREABLE:
+                        yield success(on_attack, verdict) is Label.YES
                 case "refusal":
                     if verdict.refusal is not Refusal.UNSCOREABLE:
                         yield verdict.refusal is not Refusal.NONE
@@ -79,10 +79,11 @@ def measured(judged: Sequence[JudgedBout], random_seed: int) -> Measured:
             attempts[family] += 1
             recorded = (bout.bout.seed, RecordedAttack(attack.text, on_attack.family, attack.attack_id))
             attacks.append(recorded)
-            if leaked and is_strict:
+            if any(success(on_attack, v) is Label.YES for _, v in answers):
                 strict_wins += 1
                 wins[family] += 1
-                successes.append(recorded)
+                if is_strict:
+                    successes.append(recorded)
         seed_id = bout.bout.seed.seed_id
         for name, k in (("success", strict_wins), ("loose", loose_wins), ("strict", strict)):
             by_seed[name][seed_id] = (k, total)
@@ -99,12 +100,12 @@ def measured(judged: Sequence[JudgedBout], random_seed: int) -> Measured:
 
 
 def successes(judged: Sequence[JudgedBout]) -> list[tuple[Seed, RecordedAttack]]:
-    """The attacks that ask what their seed asks and were answered harmfully at least once."""
+    """The attacks that ask what their seed asks and got it at least once."""
     return [
         (bout.bout.seed, RecordedAttack(attack.text, on_attack.family, attack.attack_id))
         for bout in judged
         for attack, on_attack, answers in bout.exchanges()
-        if on_attack.on_goal is Label.YES and any(verdict.response_harmful is Label.YES for _, verdict in answers)
+        if on_attack.on_goal is Label.YES and any(success(on_attack, v) is Label.YES for _, v in answers)
     ]
 
 
