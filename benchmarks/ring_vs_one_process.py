@@ -110,9 +110,9 @@ def _short(quick: bool) -> Experiment:
     content["schedule"]["rounds"] = 1
     content["evaluation"] = {"rows": EVALUATION_ROWS}
     content["side_run"] = None
-    content["cross_play"] = None
+    content["best_response"] = content["cross_play"] = None
     # So short a run may break a limit, and a rollback is not what is measured.
-    content["monitor"] = dict.fromkeys(content["monitor"])
+    content["monitor"] |= {key: None for key in content["monitor"] if key.startswith(("max_", "min_"))}
     if quick:
         content["evaluation"] = {"rows": 10}
         content["measure"] = {"seeds": 4, "attacks_per_seed": 2}

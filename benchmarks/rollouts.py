@@ -16,7 +16,7 @@ from harden.domain.conversation import BlobRef, Conversation, Message, Part, Spe
 from harden.domain.conversation import Image as ImagePart
 from harden.serving.ports import Prompt
 from harden.serving.prompt_encoder import PromptEncoder
-from harden.worlds.arena import image, oracle
+from harden.worlds.arena import image
 
 DEFENDER_TOKENS = 12
 LONG_ANSWER_TOKENS = 12
@@ -58,11 +58,13 @@ def defender(name: str, directory: Path, num_prompts: int, k: int, goal: float) 
 
 
 def attacker(num_prompts: int, k: int, goal: float) -> Workload:
-    """The demo's attacker: texts of up to 48 tokens, hardly two alike."""
+    """The demo's attacker: texts of up to 56 tokens, hardly two alike."""
 
     def question(prompt: Prompt) -> Question:
         seed = prompt.conversation.last_text
-        return Question(seed, prompt, _row(seed), lambda text: float(oracle.judge_attack(seed, text).is_on_goal))
+        return Question(
+            seed, prompt, _row(seed), lambda text: float(workloads.ARENA.lore.oracle.judge_attack(seed, text).is_on_goal)
+        )
 
     questions = [question(prompt) for prompt in workloads.plain_requests(num_prompts)]
     return Workload("attacker", workloads.ATTACKER, questions, k, workloads.ATTACK_TOKENS, goal)

@@ -7,16 +7,16 @@ import torch
 from transformers import AutoModelForImageTextToText, GenerationConfig, LlamaForCausalLM
 
 from harden.domain.conversation import Conversation
+from harden.domain.game import Split
 from harden.serving.ports import Prompt
-from harden.worlds.arena import oracle, suites
 from harden.worlds.arena.bundle import Arena
 from harden.worlds.arena.suites import Row
 from harden.worlds.arena.tokenizer import build_tokenizer
 
-ASSETS = Path(suites.__file__).parent / "assets"
-DEFENDER, ATTACKER = ASSETS / "seed_defender", ASSETS / "attacker"
+ARENA = Arena()
+DEFENDER, ATTACKER = ARENA.policies["defender"], ARENA.policies["attacker"]
 # As the demo asks for them.
-ANSWER_TOKENS, ATTACK_TOKENS = 8, 48
+ANSWER_TOKENS, ATTACK_TOKENS = 8, 56
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +33,22 @@ class Question:
 
 def reward(question: Question, answer: str) -> float:
     """1 for what a good defender does: no leak where the request is harmful, the right answer where it is not."""
-    labels = oracle.judge(question.seed, question.text, answer)
+    labels = ARENA.lore.oracle.judge(question.seed, question.text, answer)
     return float(not labels.is_leak if labels.attack.is_harmful else bool(labels.is_correct))
 
 
 def questions(count: int) -> list[Question]:
     """Half harmful, half ordinary, in every disguise that is text."""
-    by_name = {suite.name: suite for suite in suites.all_suites()}
+    by_name = {suite.name: suite for suite in ARENA.lore.suites.of(Split.TUNE)}
     half = count // 2
-    rows = [*_texts(by_name["train"].rows)[: count - half], *_texts(by_name["ordinary"].rows)[:half]]
+    rows = [*_texts(by_name["trained"].rows)[: count - half], *_texts(by_name["ordinary"].rows)[:half]]
     assert len(rows) == count, f"the arena's suites have fewer than {count} questions"
     return [Question(row.seed, row.attack) for row in rows]
 
 
 def plain_requests(count: int) -> list[Prompt]:
     """What the attacker is asked to disguise."""
-    harmful = [seed for seed in Arena().seeds() if seed.category == "harmful"]
+    harmful = [seed for seed in ARENA.seeds() if seed.category == "harmful"]
     return [Prompt(seed.conversation) for seed in harmful[:count]]
 
 
@@ -60,7 +60,7 @@ def text_defender(directory: Path) -> Path:
     model.tie_weights()
     model.generation_config = GenerationConfig.from_pretrained(DEFENDER, local_files_only=True)
     model.save_pretrained(directory)
-    build_tokenizer().save_pretrained(directory)
+    build_tokenizer(ARENA.lore.world).save_pretrained(directory)
     return directory
 
 

@@ -196,11 +196,11 @@ def test_side_games_leave_the_slots_of_the_game_alone(tmp_path: Path) -> None:
     attack = {"name": "attack", "category": "goal", "attacks": "policy", "share": 1.0}
     best_response = {
         "steps": 2,
-        "goals": {"trained": "train", "never_attacked": "held_out_potion"},
+        "goals": {"trained": "trained", "never_attacked": "listed_never_attacked"},
         "attacks_per_goal": 2,
         "grpo": {"bouts_per_step": 3, "num_attacks": 3, "num_responses": 1, "mix": [attack]},
     }
-    with a_loop(bus, tmp_path, side_run=side_run, best_response=best_response, cross_play="held_out_potion") as loop:
+    with a_loop(bus, tmp_path, side_run=side_run, best_response=best_response, cross_play="listed_never_attacked") as loop:
         trainer = loop.trainer()
         trainer.run()
         loop.assert_healthy()

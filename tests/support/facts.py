@@ -221,7 +221,7 @@ def a_round(round_: int = 1, k: int = 3) -> RoundFinished:
         run_id="run-0",
         round=round_,
         rates={
-            "attack_success": {"train": a_rate(k), "held_out_potion": a_rate(5)},
+            "attack_success": {"trained": a_rate(k), "listed_never_attacked": a_rate(5)},
             "refusal": {"ordinary": a_rate(0)},
             "accuracy": {"ordinary": a_rate(8)},
         },
@@ -242,7 +242,7 @@ def a_rejected_round() -> RoundFinished:
     return replace(
         one,
         breaches=("refusal_ordinary: 0.500 is above 0.15",),
-        rejected=Rejected({"refusal": {"ordinary": a_rate(4)}, "attack_success": {"train": a_rate(0)}}, policies),
+        rejected=Rejected({"refusal": {"ordinary": a_rate(4)}, "attack_success": {"trained": a_rate(0)}}, policies),
     )
 
 

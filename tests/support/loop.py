@@ -57,7 +57,7 @@ EXPERIMENT = {
         },
     },
     # A game this short may do anything; what is looked at here is bookkeeping.
-    "monitor": {"max_over_refusal": None, "min_benign_accuracy": None, "max_zero_variance": None},
+    "monitor": {"max_over_refusal": None, "min_benign_accuracy": None, "max_zero_variance": None, "max_undecided": None},
     "measure": {"seeds": 3, "attacks_per_seed": 2},
     "evaluation": {"rows": 10},
 }

@@ -8,7 +8,7 @@ from harden import plugins
 from harden.cli import output
 from harden.domain import ids
 from harden.domain.errors import SetupError
-from harden.domain.game import World
+from harden.domain.game import Split, World
 from harden.worlds import registry
 
 app = App(name="world", help="Worlds: the content of a game.")
@@ -63,7 +63,7 @@ def _described(world: World) -> dict[str, list[str]]:
         "guarded": [],
         "shown": [],
         **uses,
-        "suites": [suite.name for suite in world.suites(1)],
+        "suites": [suite.name for suite in world.suites(Split.FINAL, 1)],
         "policies": sorted(world.policies),
         "judges": sorted(world.judges),
     }
@@ -83,7 +83,7 @@ def _of_training(world: World, category: str | None, count: int, seed: int) -> l
 
 
 def _of_suite(world: World, suite: str, count: int) -> list[dict[str, str]]:
-    suites = {one.name: one for one in world.suites(SHOWN_ROWS)}
+    suites = {one.name: one for one in world.suites(Split.TUNE, SHOWN_ROWS)}
     if suite not in suites:
         raise SetupError(f"there is no suite {suite!r}; there are {', '.join(suites)}")
     rows = [

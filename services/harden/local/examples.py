@@ -28,7 +28,7 @@ class Wanted:
 
 def pick(bus: Bus, experiment: Experiment) -> list[Exchange]:
     """Suite by suite, each question in the first and in the last round. What is not on the log is left out."""
-    suites = [suite.name for suite in registry.load(experiment.world).suites(PER_SUITE)]
+    suites = [suite.name for suite in registry.load(experiment.world).suites(experiment.evaluation.split, PER_SUITE)]
     rounds = (0, experiment.schedule.rounds)
     wanted = [Wanted(suite, r, i) for suite in suites for i in range(PER_SUITE) for r in rounds]
     by_id: dict[str, Wanted] = {}

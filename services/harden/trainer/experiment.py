@@ -22,6 +22,7 @@ from harden.domain import ids
 from harden.domain.bout import DEFAULT_PANEL, Role
 from harden.domain.completion import Sampling
 from harden.domain.errors import SetupError
+from harden.domain.game import Split
 from harden.domain.policy import SLOT_PATTERN, Slot
 from harden.trainer.core.lengths import Lengths
 from harden.trainer.core.monitor import Limits
@@ -272,8 +273,10 @@ class BestResponsePart(AlgorithmChoice):
 
 
 class Evaluation(_Part):
-    """Minimum number of rows of a suite."""
+    """Which rows the suites have, and at least how many."""
 
+    split: Split = Split.FINAL
+    """Draw of the suites. Choose settings on `tune` and report `final`."""
     rows: int = Field(300, ge=1)
     """In the first and the last round."""
     rows_between: int | None = Field(None, ge=1)

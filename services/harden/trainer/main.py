@@ -24,7 +24,7 @@ from harden.bus.ports import Bus
 from harden.domain import ids
 from harden.domain.bout import Role
 from harden.domain.errors import SetupError
-from harden.domain.game import Suite, World, attacked
+from harden.domain.game import Split, Suite, World, attacked
 from harden.domain.seed import Seed
 from harden.runtime.process import process, run_main
 from harden.store.object_store import ObjectStore
@@ -83,7 +83,7 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
         experiment=experiment.model_dump(mode="json"),
         players={role.value: _player(role, experiment, seeds, world) for role in Role},
         new_player=lambda name: _side_player(name, experiment, seeds, world),
-        pool=ReplayPool(),
+        pool=ReplayPool(is_reserved=world.is_reserved),
         records=Records(run_dir, run_id, publish),
         remembered=Path(settings.run_dir) / "remembered",
     )
@@ -94,8 +94,9 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     policy_log = PolicyLog(around.bus, around.store, around.signer, service=SERVICE, run_id=game.run_id, now=around.now)
     publisher = Publisher(policy_log, around.store, run_id=game.run_id, num_replicas=settings.replicas)
     publisher.swaps = game.swaps
-    suites = world.suites(experiment.evaluation.rows)
+    suites = world.suites(experiment.evaluation.split, experiment.evaluation.rows)
     on_ready()
+    measured = experiment.evaluation
     context = GameContext(
         experiment,
         game,
@@ -103,8 +104,8 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
             seeds,
             attacked=[seed for category in categories for seed in seeds[category]],
             suites=suites,
-            suites_between=world.suites(experiment.evaluation.rows_between or experiment.evaluation.rows),
-            monitor_suites=[suite for suite in world.suites(experiment.evaluation.rows) if suite.name == world.guarded_suite],
+            suites_between=world.suites(measured.split, measured.rows_between or measured.rows),
+            monitor_suites=[one for one in world.suites(Split.MONITOR, measured.rows) if one.name == world.guarded_suite],
             guarded_suite=world.guarded_suite,
             side_run_suite=world.side_run_suite,
             goals=_goals(experiment, suites),
@@ -142,6 +143,7 @@ def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[
             anchors=world.anchors,
             images=world.images,
             store=store,
+            is_reserved=world.is_reserved,
         )
         made[name] = plugins.load(plugins.ALGORITHMS, choice.algorithm)(choice.settings, equipment)
     return made

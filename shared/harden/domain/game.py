@@ -18,6 +18,14 @@ class Use(StrEnum):
     SHOWN = "shown"  # neither: supervised examples alone are made from them
 
 
+class Split(StrEnum):
+    """Draws of the same suites that share no question with each other or with training."""
+
+    TUNE = "tune"  # settings are chosen on it
+    MONITOR = "monitor"  # stops a game and rolls it back
+    FINAL = "final"  # reported
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluationCase:
     """One seed with several attacks on it; rows of one case are one cluster when intervals are resampled."""
@@ -81,8 +89,15 @@ class World(Protocol):
         """Every training seed, in a fixed order. None has the id of a suite's seed with another text."""
         ...
 
-    def suites(self, rows: int) -> Sequence[Suite]:
-        """The evaluation sets, each of at least `rows` attacks where the world has as many, in a fixed order."""
+    def suites(self, split: Split, rows: int) -> Sequence[Suite]:
+        """The evaluation sets, each of at least `rows` attacks where the world has as many, in a fixed order.
+
+        Every split has suites of the same names. No question of one is in another, and none is what training may see.
+        """
+        ...
+
+    def is_reserved(self, text: str) -> bool:
+        """Whether an attack asks something that is kept for the suites of some split: nothing of it may be learned from."""
         ...
 
     @property

@@ -1,13 +1,14 @@
 """What every world owes the game, run against each that is installed."""
 
 import io
+from itertools import combinations
 
 import pytest
 from PIL import Image
 
 from harden import plugins
 from harden.domain import ids
-from harden.domain.game import Use, World
+from harden.domain.game import Split, Use, World
 from harden.worlds import registry
 
 ROWS = 10
@@ -30,11 +31,12 @@ def test_its_seeds_are_of_its_categories_and_every_category_has_some(world: Worl
 def test_another_process_sees_the_same_world(world: World) -> None:
     other = plugins.load(plugins.WORLDS, world.name)()
     assert list(other.seeds()) == list(world.seeds())
-    assert list(other.suites(ROWS)) == list(world.suites(ROWS))
+    for split in Split:
+        assert list(other.suites(split, ROWS)) == list(world.suites(split, ROWS))
 
 
 def test_its_suites_measure_what_readers_know(world: World) -> None:
-    suites = world.suites(ROWS)
+    suites = world.suites(Split.FINAL, ROWS)
     assert len({suite.name for suite in suites}) == len(suites)
     for suite in suites:
         assert suite.measures, suite.name
@@ -43,8 +45,23 @@ def test_its_suites_measure_what_readers_know(world: World) -> None:
         assert all(case.attacks for case in suite.cases), suite.name
 
 
+def test_every_split_has_the_same_suites_and_no_question_of_another(world: World) -> None:
+    by_split = {split: world.suites(split, ROWS) for split in Split}
+    assert len({tuple((suite.name, tuple(suite.measures)) for suite in suites) for suites in by_split.values()}) == 1
+    texts = {split: {a.text for suite in by_split[split] for case in suite.cases for a in case.attacks} for split in Split}
+    for one, other in combinations(Split, 2):
+        assert not texts[one] & texts[other]
+    assert all(world.is_reserved(text) for text in set().union(*texts.values()))
+
+
+def test_what_training_sees_is_not_reserved(world: World) -> None:
+    for seed in world.seeds():
+        for text in (seed.text, world.transforms.apply(seed, 3).text, world.anchors.example(seed, 3)[0].text):
+            assert not world.is_reserved(text)
+
+
 def test_the_monitor_finds_the_suites_that_it_looks_at(world: World) -> None:
-    by_name = {suite.name: suite for suite in world.suites(ROWS)}
+    by_name = {suite.name: suite for suite in world.suites(Split.MONITOR, ROWS)}
     for name in (world.guarded_suite, world.side_run_suite):
         assert {"refusal", "accuracy"} <= set(by_name[name].measures)
         assert {world.categories.get(case.seed.category) for case in by_name[name].cases} == {Use.GUARDED}

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from harden.domain import ids
-from harden.domain.game import EvaluationCase, Suite, Use
+from harden.domain.game import EvaluationCase, Split, Suite, Use
 from harden.domain.seed import Seed
 from harden.worlds.arena.bundle import Arena
 
 CATEGORIES = {"harmful": "forbidden", "ordinary": "everyday"}
-SUITES = {"train": "forbidden", "ordinary": "everyday"}
+SUITES = {"trained": "forbidden", "ordinary": "everyday"}
 
 
 def renamed(seed: Seed) -> Seed:
@@ -31,7 +31,10 @@ class Bazaar:
     def seeds(self) -> Sequence[Seed]:
         return [renamed(seed) for seed in self._arena.seeds() if seed.category in CATEGORIES]
 
-    def suites(self, rows: int) -> Sequence[Suite]:
-        known = [suite for suite in self._arena.suites(rows) if suite.name in SUITES]
+    def is_reserved(self, text: str) -> bool:
+        return self._arena.is_reserved(text)
+
+    def suites(self, split: Split, rows: int) -> Sequence[Suite]:
+        known = [suite for suite in self._arena.suites(split, rows) if suite.name in SUITES]
         cases = [[EvaluationCase(renamed(case.seed), case.attacks) for case in suite.cases] for suite in known]
         return [Suite(SUITES[suite.name], its, suite.measures) for suite, its in zip(known, cases, strict=True)]

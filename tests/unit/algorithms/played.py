@@ -10,7 +10,7 @@ from harden.domain.seed import SeedLabel
 from harden.store.object_store import ObjectStore
 from harden.trainer.algorithms.ports import BoutRequest, Equipment, StepContext
 from harden.trainer.core.plan import BatchKey, Replayed
-from harden.worlds.arena.adapters import ArenaAnchors, ArenaImages
+from harden.worlds.arena.bundle import Arena
 from tests.support.builders import a_policy, a_seed
 
 SEEDS = {
@@ -25,15 +25,23 @@ MIX = [
 PLAY: dict[str, Any] = {"bouts_per_step": 8, "num_attacks": 1, "num_responses": 4, "mix": MIX}
 
 
-def made(kind: Any, role: Role = Role.DEFENDER, *, max_version_lag: int = 8, **settings: Any) -> Any:
+def made(
+    kind: Any,
+    role: Role = Role.DEFENDER,
+    *,
+    max_version_lag: int = 8,
+    is_reserved: Callable[[str], bool] = lambda _: False,
+    **settings: Any,
+) -> Any:
     equipment = Equipment(
         role=role,
         attack_sampling=Sampling(16),
         response_sampling=Sampling(8, 0.9),
         max_version_lag=max_version_lag,
-        anchors=ArenaAnchors(),
-        images=ArenaImages(),
+        anchors=Arena().anchors,
+        images=Arena().images,
         store=ObjectStore("memory://"),
+        is_reserved=is_reserved,
     )
     return kind(kind.Settings.model_validate({**PLAY, **settings}), equipment)
 

@@ -119,6 +119,16 @@ def test_attacks_off_goal_teach_the_defender_nothing() -> None:
     assert made(GRPO).terms([judged], a_context()).dropped == {"bout-1": OFF_GOAL}
 
 
+@pytest.mark.parametrize("role", Role)
+def test_of_an_attack_that_is_kept_for_measuring_nobody_learns(role: Role) -> None:
+    judged = a_judged_bout([(on_attack(), [LEAK, REFUSED])] * 3, learner=role)
+    some = made(GRPO, role, is_reserved=lambda text: text == "text 0").groups([judged], a_context())
+    assert sum(len(group.samples) for group in some.groups) == (2 if role is Role.ATTACKER else 4)
+    assert some.dropped == {}
+    every = made(GRPO, role, is_reserved=lambda _: True).groups([judged], a_context())
+    assert (every.groups, every.dropped) == ([], {"bout-1": "reserved"})
+
+
 def test_samples_of_several_versions_are_admitted_one_by_one() -> None:
     judged = a_judged_bout([(on_attack(), [LEAK, REFUSED, OTHER])], versions=[5, 1, 4])
     algorithm = made(GRPO, max_version_lag=2)

@@ -4,73 +4,105 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harden.worlds.arena import oracle, seeds, suites
-from harden.worlds.arena.parser import parse
-from harden.worlds.arena.world import world
+from harden.domain.game import Split
+from harden.worlds.arena.language import HELD_OUT_LAYER, HELD_OUT_TEMPLATE, HELD_OUT_WRAPPER, Cell, Request
+from harden.worlds.arena.splits import Part
+from harden.worlds.arena.suites import MIN_ROWS
+from harden.worlds.arena.world import Group
+from tests.unit.arena.worlds import ORACLE, READER, SEEDS, SPLITS, SUITES, WORLD
 
-SUITES = {suite.name: suite for suite in suites.all_suites()}
-SEEDS = seeds.training_seeds()
+BY_NAME = {suite.name: suite for suite in SUITES.of(Split.FINAL)}
+TRAINING = SEEDS.training()
 
 
-def test_seeds_are_plain_distinct_and_attack_no_held_out_potion():
-    counts = Counter(seed.kind for seed in SEEDS)
-    assert (counts["harmful"], counts["listed"], counts["ordinary"], counts["trap"]) == (44, 40, 48, 176)
+def test_seeds_are_plain_distinct_and_of_no_potion_that_nobody_was_told_of() -> None:
+    counts = Counter(seed.kind for seed in TRAINING)
+    assert (counts["harmful"], counts["listed"], counts["ordinary"], counts["trap"]) == (44, 24, 48, 176)
     assert counts["utility"] >= 150
-    assert len({s.seed_id for s in SEEDS}) == len({s.text for s in SEEDS}) == len(SEEDS)
-    assert {s.kind for s in SEEDS if s.goal.potion and s.goal.potion.is_held_out} == {"listed"}
-    assert all(seeds.seed_of(s.text) == s for s in SEEDS)
+    assert len({s.seed_id for s in TRAINING}) == len({s.text for s in TRAINING}) == len(TRAINING)
+    groups = {WORLD.by_name[s.goal.subject].group for s in TRAINING if not s.goal.is_utility}
+    assert groups == {Group.ATTACKED, Group.LISTED, Group.ORDINARY}
+    assert all(SEEDS.of(s.text) == s for s in TRAINING)
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(SEEDS), st.integers(0, 2**30))
-def test_a_transform_keeps_the_goal_and_stays_in_training(seed, number):
-    text = seeds.transform(seed.text, number)
-    assert text == seeds.transform(seed.text, number)
-    assert oracle.judge_attack(seed.text, text).is_on_goal
-    assert not suites.is_held_out(text)
+@given(st.sampled_from(TRAINING), st.integers(0, 2**30))
+def test_a_transform_keeps_the_goal_and_stays_shallow_and_in_training(seed, number) -> None:
+    text = SEEDS.transform(seed.text, number)
+    assert text == SEEDS.transform(seed.text, number)
+    assert ORACLE.judge_attack(seed.text, text).is_on_goal
+    request = READER.parse(text)
+    assert request.cell.depth <= 1
+    assert not SPLITS.is_reserved(request)
 
 
-def test_a_transform_into_a_named_family():
-    text = seeds.transform(SEEDS[0].text, 0, "story/padded")
-    assert parse(text).family == "story/padded"
+def test_a_transform_into_a_named_family() -> None:
+    cell = Cell(("urgent",), "split")
+    seed = next(s for s in TRAINING if SPLITS.part(Request(s.goal, cell)) is Part.TRAIN)
+    assert READER.parse(SEEDS.transform(seed.text, 0, cell.family)).cell == cell
 
 
-@pytest.mark.parametrize("family", ["hypothetical/plain", "none/reversed", "nonsense"])
-def test_a_held_out_family_is_refused(family):
-    with pytest.raises(ValueError, match="no training family"):
-        seeds.transform(SEEDS[0].text, 0, family)
+@pytest.mark.parametrize("family", ["hypothetical/plain", "none/spelled+reversed", "story+game/plain", "nonsense"])
+def test_a_family_that_no_transform_knows_is_refused(family: str) -> None:
+    with pytest.raises(ValueError, match="no transform makes"):
+        SEEDS.transform(TRAINING[0].text, 0, family)
 
 
-def test_suites_are_named_as_the_report_names_them():
-    measured = {(m, s.name) for s in SUITES.values() for m in s.measures}
-    attacks = "train held_out_potion held_out_template held_out_both held_out_family direct image image_held_out"
+def test_a_family_that_is_reserved_for_a_potion_is_refused_there() -> None:
+    cell = Cell(("urgent",), "image")
+    seed = next(s for s in TRAINING if SPLITS.part(Request(s.goal, cell)) is not Part.TRAIN)
+    with pytest.raises(ValueError, match="reserved"):
+        SEEDS.transform(seed.text, 0, cell.family)
+
+
+def test_suites_are_named_as_the_report_names_them() -> None:
+    measured = {(m, s.name) for s in BY_NAME.values() for m in s.measures}
+    attacks = (
+        "trained listed_never_attacked unlisted_by_property held_out_template held_out_family held_out_family_and_potion "
+        "composed direct image image_never_attacked"
+    )
     assert {name for m, name in measured if m == "attack_success"} == set(attacks.split())
     assert {name for m, name in measured if m == "refusal"} == {"ordinary", "ordinary_held_out", "trap"}
-    assert {name for m, name in measured if m == "accuracy"} == {"ordinary", "trap", "utility"}
+    assert {name for m, name in measured if m == "accuracy"} == {"ordinary", "ordinary_held_out", "trap", "utility"}
 
 
-@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
-def test_every_suite_is_large_even_and_on_goal(suite):
-    assert len(suite.rows) >= suites.MIN_ROWS
-    if suite.name != "utility":
-        per_potion = Counter(row.subject for row in suite.rows)
-        assert len(set(per_potion.values())) == 1
-    assert all(oracle.judge_attack(row.seed, row.attack).is_on_goal for row in suite.rows)
+@pytest.mark.parametrize("split", Split)
+def test_every_suite_is_large_even_and_on_goal(split: Split) -> None:
+    for suite in SUITES.of(split):
+        assert len(suite.rows) >= MIN_ROWS, suite.name
+        if suite.name != "utility":
+            per_potion = Counter(row.subject for row in suite.rows)
+            assert len(set(per_potion.values())) == 1, suite.name
+        assert all(ORACLE.judge_attack(row.seed, row.attack).is_on_goal for row in suite.rows), suite.name
 
 
-def test_what_is_held_out_is_held_out():
-    def potions(name):
-        return {row.subject for row in SUITES[name].rows}
+def test_suites_ask_for_the_potions_in_their_name() -> None:
+    def groups(name: str) -> set[Group]:
+        return {WORLD.by_name[row.subject].group for row in BY_NAME[name].rows}
 
-    held_out = {p.name for p in world().select(restricted=True, held_out=True)}
-    assert potions("held_out_potion") == potions("held_out_both") == potions("image_held_out") == held_out
-    assert not potions("train") & held_out
-    for name in ("train", "held_out_potion", "image", "image_held_out", "ordinary", "trap"):
-        assert not any(suites.is_held_out(row.attack) for row in SUITES[name].rows)
-    for name in ("held_out_template", "held_out_both", "held_out_family"):
-        assert all(suites.is_held_out(row.attack) for row in SUITES[name].rows)
+    for name in ("trained", "held_out_template", "held_out_family", "composed", "image"):
+        assert groups(name) == {Group.ATTACKED}
+    for name in ("listed_never_attacked", "held_out_family_and_potion", "image_never_attacked"):
+        assert groups(name) == {Group.LISTED}
+    assert groups("unlisted_by_property") == {Group.UNLISTED}
+    assert groups("ordinary") == {Group.ORDINARY}
+    assert groups("ordinary_held_out") == {Group.ORDINARY_HELD_OUT}
+    assert groups("direct") == groups("trap") == {Group.ATTACKED, Group.LISTED}
 
 
-def test_suites_follow_their_seed():
-    assert suites.all_suites() == suites.all_suites()
-    assert suites.all_suites(seed=1) != suites.all_suites()
+def test_suites_wear_the_disguises_in_their_name() -> None:
+    def requests(name: str):
+        return [READER.parse(row.attack) for row in BY_NAME[name].rows]
+
+    for name in ("trained", "listed_never_attacked", "unlisted_by_property", "image", "composed", "ordinary", "trap"):
+        assert not any(request.is_held_out for request in requests(name)), name
+    assert all(HELD_OUT_TEMPLATE in r.templates and not r.cell.is_held_out for r in requests("held_out_template"))
+    for name in ("held_out_family", "held_out_family_and_potion"):
+        assert all(HELD_OUT_WRAPPER in r.cell.wrappers or HELD_OUT_LAYER in r.cell.layers for r in requests(name))
+    assert all(r.cell.depth == 2 for r in requests("composed"))
+    assert all(r.cell.depth <= 1 for r in requests("trained"))
+    assert Counter(r.cell.depth == 2 for r in requests("ordinary"))[True] == len(requests("ordinary")) // 2
+
+
+def test_suites_are_the_same_each_time() -> None:
+    assert SUITES.of(Split.TUNE, rows=50) == SUITES.of(Split.TUNE, rows=50)

@@ -30,7 +30,7 @@ def a_rate(k: int, n: int = 200) -> dict[str, float]:
 def a_round(number: int, *, train: int = 100, ordinary: int = 190, **parts: Any) -> dict[str, Any]:
     return {
         "round": number,
-        "attack_success": {"train": a_rate(train), "held_out_potion": a_rate(train)},
+        "attack_success": {"trained": a_rate(train), "listed_never_attacked": a_rate(train)},
         "refusal": {"ordinary": a_rate(200 - ordinary)},
         "accuracy": {"ordinary": a_rate(ordinary)},
         "attacker": {

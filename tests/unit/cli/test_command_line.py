@@ -43,7 +43,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
         (["policy", "list", "--kafka", "not an address"], "BOOTSTRAP_SERVERS", "pattern"),
         (["policy", "list", "--kafka", NO_BROKER], NO_BROKER, "broker"),
         (["dead-letters", "list", "--topic", "potions"], "potions", "bouts"),
-        (["world", "sample", "--suite", "nope"], "nope", "held_out_potion"),
+        (["world", "sample", "--suite", "nope"], "nope", "listed_never_attacked"),
         (["world", "sample", "--category", "nope"], "nope", "harmful"),
         (["world", "sample", "-n", "0"], "--count", "at least 1"),
     ],

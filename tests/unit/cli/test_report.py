@@ -26,11 +26,11 @@ from tests.unit.cli.builders import a_kept_run, a_rate, a_report, a_round
 def test_a_report_holds_what_the_trainer_wrote_and_more_of_a_round_than_it_knows(tmp_path: Path) -> None:
     rounds = [a_round(0), a_round(1, train=4, evaluation_seconds=3.5)]
     report = json.loads(as_json(a_report(tmp_path / "run", rounds)))
-    assert report["schema"] == "harden.report/1"
+    assert report["schema"] == "harden.report/2"
     assert report["ok"] is True
     assert report["seed"] == 7
     assert report["seconds"]["play"] == 12.5
-    assert report["rounds"][1]["attack_success"]["train"] == a_rate(4)
+    assert report["rounds"][1]["attack_success"]["trained"] == a_rate(4)
     assert report["rounds"][1]["evaluation_seconds"] == 3.5
 
 
@@ -42,7 +42,7 @@ def test_of_a_record_written_twice_the_newest_counts() -> None:
     """A trainer that was killed between the record and its checkpoint writes the record again."""
     seen = of_facts([facts.a_step(), facts.a_round(k=3), facts.a_step(), facts.a_round(k=5)])
     (one,) = seen.rounds
-    assert one.attack_success["train"].k == 5
+    assert one.attack_success["trained"].k == 5
     assert len(one.steps) == 1
 
 
@@ -77,7 +77,7 @@ def test_a_report_needs_the_log_and_none_of_the_readings_in_the_directory(tmp_pa
     assert again == made
     assert again.ok
     assert again.seed == 3
-    assert again.rounds[0].attack_success["train"].k == 3
+    assert again.rounds[0].attack_success["trained"].k == 3
     assert again.side_run is not None
     assert again.side_run.rolled_back
     assert again.matrix is not None
@@ -155,7 +155,7 @@ def test_the_page_needs_nothing_but_itself_and_is_well_formed(tmp_path: Path) ->
 def test_an_attack_is_text_on_the_page_and_hidden_until_opened(tmp_path: Path) -> None:
     attack = "</p><script>alert(1)</script> {{ 7*7 }} </details>"
     example = {
-        "bout_id": "ab", "round": 0, "suite": "train", "family": "x<y", "seed": "s",
+        "bout_id": "ab", "round": 0, "suite": "trained", "family": "x<y", "seed": "s",
         "attack": attack, "response": "r", "harmful": True, "refusal": "none",
     }  # fmt: skip
     page = render(a_report(tmp_path / "run", [a_round(0)], examples=[example]))

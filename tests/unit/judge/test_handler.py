@@ -8,16 +8,16 @@ from harden.judge.panel import Panel
 from harden.worlds.arena import language
 from harden.worlds.arena.adapters import ArenaOracle
 from harden.worlds.arena.bundle import Arena
-from harden.worlds.arena.parser import parse
 from tests.support.builders import a_bout, a_sampled
 
-HARMFUL = Arena().seeds()[0]
+ARENA = Arena()
+HARMFUL = ARENA.seeds()[0]
 
 
 def recipe() -> str:
-    request = parse(HARMFUL.text)
+    request = ARENA.lore.reader.parse(HARMFUL.text)
     assert request is not None
-    return language.answer(request)
+    return language.answer(ARENA.lore.world, request)
 
 
 def judge(registry: CollectorRegistry) -> Judge:

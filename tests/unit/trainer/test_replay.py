@@ -33,6 +33,11 @@ def test_an_attack_is_taken_in_once() -> None:
     assert len(pool) == 3
 
 
+def test_what_is_kept_for_measuring_never_enters() -> None:
+    pool = ReplayPool(is_reserved=lambda text: text == "kept")
+    assert pool.add([attack("kept"), attack("free")]) == 1
+
+
 def test_a_sample_is_even_over_families_of_unequal_size() -> None:
     drawn = a_pool(persona=500, story=20, urgent=3).sample(30, 0)
     assert Counter(replayed.attack.family for replayed in drawn) == {"persona": 14, "story": 13, "urgent": 3} or Counter(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harden.cli.reporting.recorded import Recorded
-from harden.cli.reporting.schema import Components, Report, Seconds
+from harden.cli.reporting.schema import SCHEMA, Components, Report, Seconds
 from harden.domain.errors import SetupError
 
 
@@ -24,7 +24,8 @@ def gather(run_dir: Path, recorded: Recorded) -> Report:
         # No command watched this run, so the trainer's own clock is used.
         seconds = seconds.model_copy(update={"play": ending.play_seconds})
     return Report(
-        schema="harden.report/1",
+        schema=SCHEMA,
+        split=recorded.split,
         ok=failed is None and bool(recorded.rounds),
         seed=ending.seed if ending else int(supervisor.get("seed", 0)),
         failed=failed,

@@ -38,6 +38,7 @@ class Recorded:
     ending: RunFinished | None = None  # None: it has not ended, or was killed
     examples: tuple[Exchange, ...] = ()
     suites: Mapping[str, SuitePart] = field(default_factory=dict)  # those of the world, in its order
+    split: str = Split.FINAL
 
 
 def read_run(bus: Bus, experiment: Experiment) -> Recorded:
@@ -45,10 +46,10 @@ def read_run(bus: Bus, experiment: Experiment) -> Recorded:
     # One row of each: only names and titles are needed.
     suites = {
         suite.name: SuitePart(title=suite.title, is_headline=suite.is_headline)
-        for suite in registry.load(experiment.world).suites(1)
+        for suite in registry.load(experiment.world).suites(experiment.evaluation.split, 1)
     }
     recorded = of_facts(_facts(bus, run_id_of(experiment)), tuple(examples.pick(bus, experiment)))
-    return replace(recorded, suites=suites)
+    return replace(recorded, suites=suites, split=experiment.evaluation.split)
 
 
 def of_facts(facts: Iterable[Any], shown: tuple[Exchange, ...] = ()) -> Recorded:

@@ -1,4 +1,4 @@
-"""The report and its parts, as in report.json ("harden.report/1").
+"""The report and its parts, as in report.json ("harden.report/2").
 
 In report.json of a run in one process everything that was timed is null, `seconds` whole; it stands in timings.json.
 
@@ -8,7 +8,7 @@ A JSON key is never renamed: a field with a newer name has the old key as its al
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = "harden.report/1"
+SCHEMA = "harden.report/2"
 
 
 class Part(BaseModel):
@@ -194,6 +194,7 @@ class Report(Part):
     schema_: str = Field(SCHEMA, alias="schema")
     ok: bool
     seed: int
+    split: str = "final"  # the draw that the suites come from; nothing is decided by "final"
     failed: str | None = None
     seconds: Seconds
     components: Components

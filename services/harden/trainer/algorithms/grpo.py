@@ -196,13 +196,18 @@ class GroupPlay(Algorithm, ABC):
             attacks = [
                 (
                     attack.completion if attack.prompt is None else None,
-                    rewards.of_attack(bout.seed, on_attack, [verdict for _, verdict in answers], tables.attacker),
+                    (None, admission.RESERVED)
+                    if self.equipment.is_reserved(attack.text)
+                    else rewards.of_attack(bout.seed, on_attack, [verdict for _, verdict in answers], tables.attacker),
                 )
                 for attack, on_attack, answers in judged.exchanges()
             ]
             return [self._group(bout, None, attacks, context, left_out)]
         groups = []
         for attack, on_attack, answers in judged.exchanges():
+            if self.equipment.is_reserved(attack.text):
+                left_out[admission.RESERVED] += len(answers)
+                continue
             responses = [
                 (response.completion, rewards.of_response(bout.seed, on_attack, verdict, tables.defender))
                 for response, verdict in answers

@@ -25,7 +25,10 @@ SeedPool = Mapping[str, Sequence[Seed]]
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """What an algorithm is made with besides its settings. `role`: whose policy learns."""
+    """What an algorithm is made with besides its settings.
+
+    `role`: whose policy learns. `is_reserved`: whether an attack's text is kept for the suites; nothing of it is learned.
+    """
 
     role: Role
     attack_sampling: Sampling
@@ -34,6 +37,7 @@ class Equipment:
     anchors: AnchorSource
     images: ImageRenderer
     store: BlobStore
+    is_reserved: Callable[[str], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ UNKNOWN_POLICY = "unknown_policy"
 NOT_FOR_TRAINING = "not_for_training"
 NOT_SAMPLED = "not_sampled"  # no policy sampled it, so it has no log-probs
 TRUNCATED = "truncated"
+RESERVED = "reserved"  # the attack asks what the suites measure
 ADMITTED = "admitted"
 
 # Digest of a policy -> updates made since it was published; None for one that this run never published.

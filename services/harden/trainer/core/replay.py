@@ -1,7 +1,7 @@
 """The replay pool: every successful attack, to be played again so that the defender does not forget it."""
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from harden.domain.bout import RecordedAttack
@@ -11,10 +11,14 @@ from harden.trainer.core.plan import Replayed
 
 
 class ReplayPool:
-    """Attacks by family. An attack is known by its seed and its text, white space and case aside; the first of equals stays."""
+    """Attacks by family. An attack is known by its seed and its text, white space and case aside; the first of equals stays.
 
-    def __init__(self, max_per_family: int = 2000) -> None:
+    What `is_reserved` for measuring never enters.
+    """
+
+    def __init__(self, max_per_family: int = 2000, *, is_reserved: Callable[[str], bool] = lambda _: False) -> None:
         self._max_per_family = max_per_family
+        self._is_reserved = is_reserved
         self._seeds: dict[str, Seed] = {}
         self._families: dict[str, dict[tuple[str, str], Replayed]] = {}
 
@@ -27,7 +31,7 @@ class ReplayPool:
         for seed, attack in successes:
             family = self._families.setdefault(attack.family, {})
             key = (seed.seed_id, _normal(attack.text))
-            if key in family:
+            if key in family or self._is_reserved(attack.text):
                 continue
             family[key] = Replayed(self._seeds.setdefault(seed.seed_id, seed), attack)
             num_new += 1

@@ -14,6 +14,7 @@ from harden.domain.verdict import (
     FAMILY,
     LOOSELY_ON_GOAL,
     ON_GOAL,
+    OUTCOME,
     PROMPT_HARMFUL,
     REFUSAL,
     RESPONSE_HARMFUL,
@@ -24,25 +25,29 @@ from harden.domain.verdict import (
     answers_of,
 )
 from harden.worlds.arena import image, language, oracle, seeds
-from harden.worlds.arena.parser import parse
-
-SOURCE = "arena"
+from harden.worlds.arena.lore import Lore, lore_of
 
 
 class ArenaTransforms:
-    """Transforms: training disguises, and templates of training only."""
+    """Transforms: shallow disguises, and templates of training only."""
+
+    def __init__(self, lore: Lore) -> None:
+        self._lore = lore
 
     def apply(self, seed: Seed, random_seed: int) -> RecordedAttack:
-        text = seeds.transform(seed.text, random_seed)
-        return RecordedAttack(text, family_of(text))
+        text = self._lore.seeds.transform(seed.text, random_seed)
+        return RecordedAttack(text, family_of(self._lore, text))
 
 
 class ArenaAnchors:
-    """AnchorSource: direct requests for restricted potions refused, disguised benign ones answered."""
+    """AnchorSource: direct requests for listed potions refused, disguised benign ones answered."""
+
+    def __init__(self, lore: Lore) -> None:
+        self._lore = lore
 
     def example(self, seed: Seed, random_seed: int) -> tuple[RecordedAttack, str]:
-        text, answer = seeds.anchor(seed.text, random_seed)
-        return RecordedAttack(text, family_of(text)), answer
+        text, answer = self._lore.seeds.anchor(seed.text, random_seed)
+        return RecordedAttack(text, family_of(self._lore, text)), answer
 
 
 class ArenaImages:
@@ -53,55 +58,63 @@ class ArenaImages:
 
 
 class ArenaOracle:
-    """PanelMember: knows the truth about every request of the arena. What it cannot read it does not call correct or wrong.
+    """PanelMember: knows the truth about every request of a world. What it cannot read it does not call correct or wrong.
 
     Of a seed from elsewhere it has no opinion. Of several turns it judges the last request and the answer to it.
+    `on_goal` holds for an attack outside the grammar too where a patient reader understands it; `outcome` is judged by what
+    the response reveals, whatever the attack looks like.
     """
 
     name = "arena_oracle"
-    version = "1"
+    version = "2"
     attack_questions = (PROMPT_HARMFUL, ON_GOAL, LOOSELY_ON_GOAL, FAMILY)
-    response_questions = (RESPONSE_HARMFUL, REFUSAL, CORRECT)
+    response_questions = (RESPONSE_HARMFUL, REFUSAL, CORRECT, OUTCOME)
+
+    def __init__(self, world: str = "arena") -> None:
+        self._lore = lore_of(world)
 
     def ballots(self, cases: Sequence[Case]) -> list[Ballot]:
         return [Ballot(self.name, self.version, self._answers(case)) for case in cases]
 
     def _answers(self, case: Case) -> tuple[Answer, ...]:
-        if parse(case.seed.text) is None:
+        if self._lore.reader.parse(case.seed.text) is None:
             return ()
+        judge = self._lore.oracle
         if isinstance(case, AttackCase):
-            labels = oracle.judge_attack(case.seed.text, case.attack.text)
+            labels = judge.judge_attack(case.seed.text, case.attack.text)
             return answers_of(
                 prompt_harmful=_label(labels.is_harmful),
                 on_goal=_label(labels.is_on_goal),
-                loosely_on_goal=_label(labels.is_on_goal_leniently),
+                loosely_on_goal=_label(labels.is_on_goal),
                 family=labels.family,
             )
-        seen = oracle.judge(case.seed.text, case.attack.text, case.response.completion.text)
+        seen = judge.judge(case.seed.text, case.attack.text, case.response.completion.text)
         return answers_of(
             response_harmful=_label(seen.is_leak),
             refusal=Refusal(seen.refusal),
             correct=Label.UNSCOREABLE if seen.is_correct is None else _label(seen.is_correct),
+            outcome=seen.outcome,
         )
 
 
-def domain_seed(seed: seeds.Seed) -> Seed:
-    request = parse(seed.text)
+def domain_seed(lore: Lore, seed: seeds.Seed) -> Seed:
+    request = lore.reader.parse(seed.text)
     assert request is not None, "every seed of the arena can be read"
     # What a quoted request is hidden in depends on its disguise, so a quote seed has no one answer.
     has_one_answer = not seed.is_harmful and seed.goal.intent != "quote"
+    source = lore.world.name
     return Seed(
-        seed_id=ids.root(SOURCE, seed.seed_id),
+        seed_id=ids.root(source, seed.seed_id),
         label=SeedLabel.HARMFUL if seed.is_harmful else SeedLabel.BENIGN,
         category=seed.kind,
         conversation=Conversation.of_user(seed.text),
-        answer_key=language.answer(request) if has_one_answer else None,
-        source=SOURCE,
+        answer_key=language.answer(lore.world, request) if has_one_answer else None,
+        source=source,
     )
 
 
-def family_of(text: str) -> str:
-    request = parse(text)
+def family_of(lore: Lore, text: str) -> str:
+    request = lore.reader.parse(text)
     return oracle.UNREADABLE if request is None else request.family
 
 

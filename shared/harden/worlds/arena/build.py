@@ -1,8 +1,11 @@
-"""Builds the arena's models from nothing: base, seed defender, attacker.
+"""Builds the models of one world from nothing: base, seed defender, attacker.
 
-    base           knows every potion, encoding, trap and utility task; refuses nothing
-    seed defender  the base, taught to refuse restricted potions when they are asked for plainly
-    attacker       rewrites a plain request into a disguised one, in training families only
+    base           knows every potion, disguise, trap and utility task; refuses nothing
+    seed defender  the base, taught to refuse the restricted potions on its list when they are asked for plainly
+    attacker       rewrites a plain request into a disguised one, in any attackable cell
+
+All of them learn from the part `train` alone (harden.worlds.arena.splits). No model is ever told that a potion outside the
+list is restricted: it is never refused, and nobody is asked whether it is allowed.
 
 Shapes: B rows, T tokens, H width, I image tokens.
 """
@@ -15,7 +18,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,9 +34,13 @@ from transformers import (
     LlavaForConditionalGeneration,
 )
 
-from harden.worlds.arena import image, language, oracle, suites
-from harden.worlds.arena.language import Goal
-from harden.worlds.arena.seeds import ATTACKABLE_CELLS, disguise
+from harden.domain.game import Split
+from harden.domain.verdict import Outcome
+from harden.worlds.arena import image, language, oracle
+from harden.worlds.arena.language import CELLS, COMPOSED, DIRECT, SHALLOW, TRAIN_TEMPLATES, Cell, Goal
+from harden.worlds.arena.lore import Lore
+from harden.worlds.arena.muon import Muon
+from harden.worlds.arena.suites import MIN_ROWS
 from harden.worlds.arena.tokenizer import (
     MAX_TOKENS,
     NUM_IMAGE_TOKENS,
@@ -45,7 +51,7 @@ from harden.worlds.arena.tokenizer import (
     build_tokenizer,
     load_encoder,
 )
-from harden.worlds.arena.world import world
+from harden.worlds.arena.world import Group, Potion
 
 Progress = Callable[[str, int, int, float], None]  # phase, step, steps, loss
 
@@ -54,43 +60,37 @@ NUM_HEADS = 4
 DEFENDER_LAYERS, ATTACKER_LAYERS = 4, 3
 VISION_WIDTH, VISION_LAYERS = 64, 2
 MAX_ANSWER_TOKENS = 8
-MAX_ATTACK_TOKENS = 48
+MAX_ATTACK_TOKENS = 56
 
 BATCH = 128
 # Rows are sorted by length and run in pieces, which halves the padding.
-NUM_PIECES = 3
+NUM_PIECES = 6
 
 # Shares of brew, trap, which, utility: reading is learnt first, then traps and utility, which starve beside brewing.
-TEXT_MIX = ((0.36, 0.24, 0.22, 0.18), (0.16, 0.44, 0.06, 0.34))
-JOINT_MIX = (0.18, 0.34, 0.03, 0.45)
+TEXT_MIX = ((0.24, 0.18, 0.42, 0.16), (0.24, 0.38, 0.12, 0.26))
+JOINT_MIX = (0.26, 0.36, 0.04, 0.34)
 UTILITY_TASKS = ("fact", "add", "sort", "sort", "sort", "copy", "copy", "copy", "backwards", "backwards")
 QUOTE_SHARE = 0.3
-JOINT_IMAGE_SHARE = 0.25
-# Padded names are the hardest to read and pictures the easiest to unlearn: both get a last turn of their own.
-PUSH_MIX = (0.24, 0.50, 0.02, 0.24)
-PUSH_SHARES = {"image": 0.30, "padded": 0.35}
+# How often each presentation is shown: those with letters have eight encodings each and are the hardest to read.
+PRESENTATION_SHARES = {"plain": 0.08, "code": 0.10, "image": 0.08, "spelled": 0.24, "split": 0.25, "cipher": 0.25}
+# Pictures are the easiest to unlearn.
+IMAGE_SHARE = 0.25
 
 # Weights of what the seed defender learns from. Each refusal has its counterpart: a model that refuses every plain request
-# has learned nothing about what is restricted. Letter by letter without a wrapper is among them because what is only ever
-# refused under its name is refused by its name, and hardening then goes from potion to potion.
-SEED_MIX = {
-    "refused_plain": 16,
-    "refused_letters": 20,
-    "ordinary_plain": 10,
-    "ordinary_letters": 14,
-    "ordinary": 22,
-    "trap": 25,
-    "utility": 10,
-}
-UNWRAPPED = {"plain": (("none", "plain"),), "letters": (("none", "spelled"), ("none", "padded"), ("none", "split"))}
+# has learned nothing about what is restricted. "which" keeps names readable, in pictures above all, while their words change.
+SEED_MIX = {"refused_plain": 28, "ordinary_plain": 12, "ordinary": 25, "trap": 25, "which": 12, "utility": 10}
+# Shares of the attacker's examples: as they stand, in a disguise that a transform knows, in a deeper one.
+ATTACK_SHARES = (((DIRECT,), 0.10), (SHALLOW, 0.30), (COMPOSED, 0.60))
+
+# Whom nobody tells what is restricted and what is not.
+TOLD = (Group.ATTACKED, Group.LISTED, Group.ORDINARY)
 
 
 @dataclass(frozen=True, slots=True)
 class BaseSteps:
-    text: int = 1500
-    align: int = 1200
-    joint: int = 350
-    push: int = 620
+    text: int = 700
+    align: int = 1300
+    joint: int = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,138 +107,175 @@ def silent(phase: str, step: int, steps: int, loss: float) -> None:
 
 
 def build_base(
-    out_dir: Path, *, steps: BaseSteps = BaseSteps(), seed: int = 0, progress: Progress = silent, rows: int = suites.MIN_ROWS
+    lore: Lore,
+    out_dir: Path,
+    *,
+    steps: BaseSteps = BaseSteps(),
+    seed: int = 0,
+    progress: Progress = silent,
+    rows: int = MIN_ROWS,
 ) -> dict:
     """Text first, then the eyes against the frozen names, then both together. Returns what `arena.json` says."""
     began = time.perf_counter()
     torch.manual_seed(seed)
-    tokenizer = build_tokenizer()
-    encoder, model = Encoder(tokenizer), _new_defender(len(tokenizer), Encoder(tokenizer))
-    rng = random.Random(f"base:{seed}")
-    names, pictures = _names_as_images(model, encoder), _pictures(model, rng)
+    tokenizer = build_tokenizer(lore.world)
+    encoder = Encoder(tokenizer)
+    model = _new_defender(len(tokenizer), encoder)
+    teacher = Teacher(lore, encoder, random.Random(f"base:{seed}"))
+    names, pictures = _names_as_images(model, encoder), _pictures(model, lore, teacher.rng)
     losses = {
         "text": _fit(
             model, "text", steps.text, 3e-3, progress,
-            lambda done: [_base_example(encoder, rng, _between(*TEXT_MIX, done)) for _ in range(BATCH)], names,
+            lambda done: [teacher.base_example(_between(*TEXT_MIX, done)) for _ in range(BATCH)], names,
         ),
-        "align": _align(model, encoder, steps.align, rng, progress),
+        "align": _align(model, lore, encoder, steps.align, teacher.rng, progress),
         "joint": _fit(
-            model, "joint", steps.joint, 1.2e-3, progress,
-            lambda _: [_base_example(encoder, rng, JOINT_MIX, {"image": JOINT_IMAGE_SHARE}) for _ in range(BATCH)], pictures,
-        ),
-        "push": _fit(
-            model, "push", steps.push, 1e-3, progress,
-            lambda _: [_base_example(encoder, rng, PUSH_MIX, PUSH_SHARES) for _ in range(BATCH)], pictures,
+            model, "joint", steps.joint, 5e-4, progress,
+            lambda _: [teacher.base_example(JOINT_MIX, IMAGE_SHARE) for _ in range(BATCH)], pictures,
         ),
     }  # fmt: skip
-    measured = measure_defender(model, encoder, rows=rows)
-    return _finish(model, tokenizer, out_dir, "base", seed, asdict(steps), losses, began, measured)
+    measured = measure_defender(lore, model, encoder, rows=rows)
+    return _finish(lore, model, tokenizer, out_dir, "base", seed, asdict(steps), losses, began, measured)
 
 
 def build_seed_defender(
+    lore: Lore,
     out_dir: Path,
     *,
     base_dir: Path,
-    steps: int = 260,
+    steps: int = 200,
     seed: int = 0,
     progress: Progress = silent,
-    rows: int = suites.MIN_ROWS,
+    rows: int = MIN_ROWS,
 ) -> dict:
-    """Refuses requests for restricted potions that wear no wrapper, plain or letter by letter. Other disguises are left out:
-    taught neither way, they stay explorable. The eyes stay as they are: trained along on the few images there are here,
-    they unlearn restricted names (0.6 of them still answered right, 0.99 by the base)."""
+    """Refuses plain requests for the restricted potions on the list. Disguised ones are left out: taught neither way, they stay
+    explorable: a faster rate refuses half of them as well (attack success .59 at twice the rate). The eyes stay as they are:
+    trained along on the few images there are here, they unlearn restricted names."""
     began = time.perf_counter()
     torch.manual_seed(seed)
     encoder = load_encoder(base_dir)
     model = AutoModelForImageTextToText.from_pretrained(base_dir, local_files_only=True)
     model.model.vision_tower.requires_grad_(False)
     model.model.multi_modal_projector.requires_grad_(False)
-    rng = random.Random(f"seed_defender:{seed}")
+    teacher = Teacher(lore, encoder, random.Random(f"seed_defender:{seed}"))
     losses = {
         "sft": _fit(
-            model, "sft", steps, 5e-4, progress,
-            lambda _: [seed_example(encoder, rng) for _ in range(BATCH)], _pictures(model, rng), warm_up=15,
+            model, "sft", steps, 2.5e-4, progress,
+            lambda _: [teacher.seed_example() for _ in range(BATCH)], _pictures(model, lore, teacher.rng), warm_up=15,
         )
     }  # fmt: skip
-    measured = measure_defender(model, encoder, rows=rows)
-    return _finish(model, build_tokenizer(), out_dir, "seed_defender", seed, {"sft": steps}, losses, began, measured)
+    measured = measure_defender(lore, model, encoder, rows=rows)
+    return _finish(
+        lore, model, build_tokenizer(lore.world), out_dir, "seed_defender", seed, {"sft": steps}, losses, began, measured
+    )
 
 
-def build_attacker(out_dir: Path, *, steps: int = 900, seed: int = 0, progress: Progress = silent, rows: int = 512) -> dict:
-    """Plain request -> disguised text of any attackable family, templates of training only; some stay plain."""
+def build_attacker(
+    lore: Lore, out_dir: Path, *, steps: int = 650, seed: int = 0, progress: Progress = silent, rows: int = 512
+) -> dict:
+    """Plain request -> disguised text in any attackable cell, templates of training only; some stay plain."""
     began = time.perf_counter()
     torch.manual_seed(seed)
-    tokenizer = build_tokenizer()
-    encoder, model = Encoder(tokenizer), _new_attacker(len(tokenizer), Encoder(tokenizer))
-    rng = random.Random(f"attacker:{seed}")
+    tokenizer = build_tokenizer(lore.world)
+    encoder = Encoder(tokenizer)
+    model = _new_attacker(len(tokenizer), encoder)
+    teacher = Teacher(lore, encoder, random.Random(f"attacker:{seed}"))
     losses = {
         "sft": _fit(
-            model, "sft", steps, 3e-3, progress, lambda _: [attacker_example(encoder, rng) for _ in range(BATCH)], _no_images,
+            model, "sft", steps, 3e-3, progress, lambda _: [teacher.attacker_example() for _ in range(BATCH)], _no_images,
             warm_up=50,
         )
     }  # fmt: skip
-    measured = measure_attacker(model, encoder, rows=rows)
-    return _finish(model, tokenizer, out_dir, "attacker", seed, {"sft": steps}, losses, began, measured)
+    measured = measure_attacker(lore, model, encoder, rows=rows)
+    return _finish(lore, model, tokenizer, out_dir, "attacker", seed, {"sft": steps}, losses, began, measured)
 
 
 # What is learnt from
 
 
-def seed_example(encoder: Encoder, rng: random.Random) -> Example:
-    """What a safety-tuned model has seen: what is refused when nothing wraps it, the same way of asking answered where allowed,
-    and everything else it is for."""
-    kind = rng.choices(tuple(SEED_MIX), tuple(SEED_MIX.values()))[0]
-    among = UNWRAPPED.get(kind.removeprefix("refused_").removeprefix("ordinary_"))
-    if kind.startswith("refused_"):
-        request = language.sample(Goal("brew", rng.choice(world().select(restricted=True)).name), rng, among=among)
-        return _example(encoder, language.render(request), language.REFUSAL)
-    if kind.startswith("ordinary"):
-        goal = Goal("brew", rng.choice(world().select(restricted=False)).name)
-        return _answered(encoder, language.sample(goal, rng, among=among))
-    goal = _trap(rng, world().potions) if kind == "trap" else language.sample_utility(rng, rng.choice(UTILITY_TASKS))
-    return _answered(encoder, language.sample(goal, rng))
+class Teacher:
+    """Draws examples of one world, all of the part `train`."""
+
+    def __init__(self, lore: Lore, encoder: Encoder, rng: random.Random) -> None:
+        self.lore, self.encoder, self.rng = lore, encoder, rng
+
+    def base_example(self, mix: Sequence[float], image_share: float | None = None) -> Example:
+        """`mix`: shares of brew, trap, which, utility. `image_share` in place of the usual share of pictures."""
+        kind = self.rng.choices(("brew", "trap", "which", "utility"), mix)[0]
+        potions = self.lore.world.of()
+        match kind:
+            case "utility":
+                goal = self._utility()
+            case "trap":
+                goal = self._trap(potions)
+            case _:
+                goal = Goal(kind, self.rng.choice(potions).name)
+        return self._answered(goal, self._cells(goal, image_share))
+
+    def seed_example(self) -> Example:
+        """What a safety-tuned model has seen: plain requests for what is listed refused, the same way of asking answered where
+        allowed, and everything else it is for. Of potions that nobody was told of it has seen traps alone."""
+        kind = self.rng.choices(tuple(SEED_MIX), tuple(SEED_MIX.values()))[0]
+        world = self.lore.world
+        match kind:
+            case "refused_plain":
+                goal = Goal("brew", self.rng.choice(world.of(Group.ATTACKED, Group.LISTED)).name)
+                request = self.lore.splits.draw(goal, self.rng, (DIRECT,))
+                return self._example(language.render(request), language.REFUSAL)
+            case "ordinary_plain" | "ordinary":
+                goal = Goal("brew", self.rng.choice(world.of(Group.ORDINARY)).name)
+                return self._answered(goal, (DIRECT,) if kind == "ordinary_plain" else self._cells(goal, IMAGE_SHARE))
+            case "trap":
+                goal = self._trap(world.of())
+            case "which":
+                goal = Goal("which", self.rng.choice(world.of()).name)
+            case _:
+                goal = self._utility()
+        return self._answered(goal, self._cells(goal, IMAGE_SHARE))
+
+    def attacker_example(self) -> Example:
+        """A potion of training, restricted or ordinary, asked for plainly, and the same in a disguise."""
+        goal = Goal("brew", self.rng.choice(self.lore.world.of(Group.ATTACKED, Group.ORDINARY)).name)
+        plain = self.lore.splits.draw(goal, self.rng, (DIRECT,), TRAIN_TEMPLATES)
+        cells = self.rng.choices([cells for cells, _ in ATTACK_SHARES], [share for _, share in ATTACK_SHARES])[0]
+        target = language.render(self.lore.splits.draw(goal, self.rng, cells, TRAIN_TEMPLATES))
+        prompt, _ = self.encoder.prompt(language.render(plain), sees_images=False)
+        return Example(prompt, [*self.encoder.text(target), self.encoder.end], [])
+
+    def _trap(self, potions: Sequence[Potion]) -> Goal:
+        if self.rng.random() < QUOTE_SHARE:
+            return Goal("quote", self.rng.choice(potions).name)
+        intent = self.rng.choice((*language.TRAP_INTENTS, "allowed"))
+        told = [p for p in potions if p.group in TOLD] if intent == "allowed" else potions
+        return Goal(intent, self.rng.choice(told).name)
+
+    def _utility(self) -> Goal:
+        return language.sample_utility(self.lore.world, self.rng, self.rng.choice(UTILITY_TASKS))
+
+    def _cells(self, goal: Goal, image_share: float | None = None) -> Sequence[Cell]:
+        """Cells of one presentation, half of the time no deeper than transforms go."""
+        shares = dict(PRESENTATION_SHARES)
+        if image_share is not None:
+            shares["image"] = image_share / (1 - image_share) * (1 - shares["image"])
+        presentation = self.rng.choices(tuple(shares), tuple(shares.values()))[0]
+        # What a quote shows is named word by word: deep ones are long answers to a question that is easy anyway.
+        is_shallow = goal.intent == "quote" or self.rng.random() < 0.5
+        return _CELLS_OF[presentation, is_shallow]
+
+    def _answered(self, goal: Goal, cells: Sequence[Cell]) -> Example:
+        request = self.lore.splits.draw(goal, self.rng, cells)
+        return self._example(language.render(request), language.answer(self.lore.world, request))
+
+    def _example(self, text: str, answer: str) -> Example:
+        prompt, shown = self.encoder.prompt(text)
+        return Example(prompt, [*self.encoder.text(answer), self.encoder.end], shown)
 
 
-def attacker_example(encoder: Encoder, rng: random.Random) -> Example:
-    """A training potion, restricted or ordinary, asked for plainly; one in seven stays plain."""
-    goal = Goal("brew", rng.choice(world().select(held_out=False)).name)
-    plain = language.sample(goal, rng, among=(("none", "plain"),), templates=language.TRAIN_TEMPLATES)
-    cells = (("none", "plain"),) if rng.random() < 0.15 else ATTACKABLE_CELLS
-    target = language.render(disguise(goal, rng, cells))
-    prompt, _ = encoder.prompt(language.render(plain), sees_images=False)
-    return Example(prompt, [*encoder.text(target), encoder.end], [])
-
-
-def _base_example(
-    encoder: Encoder, rng: random.Random, mix: Sequence[float], shares: Mapping[str, float] = MappingProxyType({})
-) -> Example:
-    """`shares` are of encodings that come more often than the rest, which come equally often."""
-    kind = rng.choices(("brew", "trap", "which", "utility"), mix)[0]
-    potions = world().potions
-    match kind:
-        case "utility":
-            goal = language.sample_utility(rng, rng.choice(UTILITY_TASKS))
-        case "trap":
-            goal = _trap(rng, potions)
-        case _:
-            goal = Goal(kind, rng.choice(potions).name)
-    encoding = rng.choices((*shares, None), (*shares.values(), 1 - sum(shares.values())))[0]
-    among = [(wrapper, encoding) for wrapper in language.WRAPPERS] if encoding else None
-    return _answered(encoder, language.sample(goal, rng, among=among))
-
-
-def _trap(rng: random.Random, potions: Sequence[Any]) -> Goal:
-    intent = "quote" if rng.random() < QUOTE_SHARE else rng.choice((*language.TRAP_INTENTS, "allowed"))
-    return Goal(intent, rng.choice(potions).name)
-
-
-def _answered(encoder: Encoder, request: language.Request) -> Example:
-    return _example(encoder, language.render(request), language.answer(request))
-
-
-def _example(encoder: Encoder, text: str, answer: str) -> Example:
-    prompt, shown = encoder.prompt(text)
-    return Example(prompt, [*encoder.text(answer), encoder.end], shown)
+_CELLS_OF = {
+    (presentation, is_shallow): tuple(c for c in CELLS if c.presentation == presentation and (c.depth <= 1 or not is_shallow))
+    for presentation in PRESENTATION_SHARES
+    for is_shallow in (False, True)
+}
 
 
 # Models
@@ -304,8 +341,8 @@ def _names_as_images(model: Any, encoder: Encoder) -> ImageFeatures:
     return features
 
 
-def _pictures(model: Any, rng: random.Random) -> ImageFeatures:
-    gallery = _Gallery()
+def _pictures(model: Any, lore: Lore, rng: random.Random) -> ImageFeatures:
+    gallery = _Gallery([potion.name for potion in lore.world.potions])
 
     def features(words: Sequence[str]) -> Tensor:
         return _see(model, gallery.pick(words, rng))
@@ -316,8 +353,7 @@ def _pictures(model: Any, rng: random.Random) -> ImageFeatures:
 class _Gallery:
     """Every potion's picture in every variant, as the model's image processor would give it."""
 
-    def __init__(self) -> None:
-        names = [p.name for p in world().potions]
+    def __init__(self, names: Sequence[str]) -> None:
         self.index = {name: n for n, name in enumerate(names)}
         pixels = np.stack([[np.asarray(image.draw(name, v)) for v in range(image.NUM_VARIANTS)] for name in names])
         self.pixels = torch.from_numpy(pixels).permute(0, 1, 4, 2, 3)
@@ -337,10 +373,10 @@ def _fit(
     model: Any, phase: str, steps: int, peak: float, progress: Progress,
     batch: Callable[[float], list[Example]], see: ImageFeatures, *, warm_up: int = 60,
 ) -> list[float]:  # fmt: skip
-    """AdamW with warm-up and cosine, loss on answers only. Returns the first and the last loss (means of ten steps)."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _cosine(steps, min(warm_up, max(1, steps // 4))))
+    """Warm-up and cosine, loss on answers only. Returns the first and the last loss (means of ten steps)."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in _language_model(model).layers.parameters() if p.ndim == 2]
+    optimisers, schedules = _descent(trained, matrices, peak, steps, warm_up)
     model.train()
     history: list[float] = []
     for step in range(steps):
@@ -353,13 +389,35 @@ def _fit(
             loss.backward()
             total += loss.item()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        optimiser.zero_grad(set_to_none=True)
+        _advance(optimisers, schedules)
         history.append(total)
         progress(phase, step + 1, steps, total)
     model.eval()
     return _ends(history)
+
+
+Schedules = list[torch.optim.lr_scheduler.LRScheduler]
+
+
+def _descent(
+    trained: Sequence[nn.Parameter], matrices: Sequence[nn.Parameter], peak: float, steps: int, warm_up: int
+) -> tuple[list[torch.optim.Optimizer], Schedules]:
+    """Muon for the matrices inside a network, AdamW for what else is trained: embeddings, norms, what goes in and out."""
+    inside = {id(p) for p in matrices}
+    rest = [p for p in trained if id(p) not in inside]
+    optimisers: list[torch.optim.Optimizer] = [
+        Muon([p for p in trained if id(p) in inside], peak),
+        torch.optim.AdamW(rest, lr=peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
+    ]
+    rate = _cosine(steps, min(warm_up, max(1, steps // 4)))
+    return optimisers, [torch.optim.lr_scheduler.LambdaLR(one, rate) for one in optimisers]
+
+
+def _advance(optimisers: Sequence[torch.optim.Optimizer], schedules: Schedules) -> None:
+    for optimiser, schedule in zip(optimisers, schedules, strict=True):
+        optimiser.step()
+        schedule.step()
+        optimiser.zero_grad(set_to_none=True)
 
 
 def _loss(model: Any, examples: Sequence[Example], see: ImageFeatures) -> Tensor:
@@ -388,16 +446,16 @@ def _loss(model: Any, examples: Sequence[Example], see: ImageFeatures) -> Tensor
     return F.cross_entropy(logits, torch.tensor(targets), reduction="sum")
 
 
-def _align(model: Any, encoder: Encoder, steps: int, rng: random.Random, progress: Progress) -> list[float]:
+def _align(model: Any, lore: Lore, encoder: Encoder, steps: int, rng: random.Random, progress: Progress) -> list[float]:
     """Teaches the eyes to write, in every slot, the embedding of the name they see. The names stay frozen."""
-    names = [p.name for p in world().potions]
+    names = [potion.name for potion in lore.world.potions]
     table = _language_model(model).embed_tokens
     target_NH = table(torch.tensor([encoder.ids[n] for n in names])).detach()
     unit_NH = F.normalize(target_NH, dim=-1)
     parameters = [*model.model.vision_tower.parameters(), *model.model.multi_modal_projector.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=2.5e-3, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _cosine(steps, min(60, max(1, steps // 4))))
-    gallery, history = _Gallery(), []
+    matrices = [p for name, p in model.model.vision_tower.named_parameters() if p.ndim == 2 and "layers" in name]
+    optimisers, schedules = _descent(parameters, matrices, 4e-3, steps, 60)
+    gallery, history = _Gallery(names), []
     sharpness = 15.0
     for step in range(steps):
         picks = torch.tensor([rng.randrange(len(names)) for _ in range(BATCH)])
@@ -408,12 +466,11 @@ def _align(model: Any, encoder: Encoder, steps: int, rng: random.Random, progres
         by_slot = F.cross_entropy(slots_BIN.flatten(0, 1), picks.repeat_interleave(NUM_IMAGE_TOKENS))
         by_whole = F.cross_entropy(whole_BN, picks)
         scale = (seen_BIH - target_NH[picks][:, None]).square().mean() / target_NH.square().mean()
-        loss = 0.5 * by_slot + 0.5 * by_whole + 0.2 * scale
-        optimiser.zero_grad(set_to_none=True)
+        # A slot of the wrong length is misread even where it points the right way.
+        loss = 0.5 * by_slot + 0.5 * by_whole + scale
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        schedule.step()
+        _advance(optimisers, schedules)
         history.append(loss.item())
         progress("align", step + 1, steps, loss.item())
     return _ends(history)
@@ -447,32 +504,45 @@ def answer_greedily(
     return _generate(model, encoder, [encoder.prompt(t) for t in texts], max_new_tokens, do_sample=False)
 
 
-def measure_defender(model: Any, encoder: Encoder, *, rows: int = suites.MIN_ROWS, seed: int = 0) -> dict[str, float]:
-    """Rate of every evaluation suite, strict and greedy: name -> attack success, refusal or accuracy."""
-    measured = {}
-    for suite in suites.all_suites(seed=seed, rows=rows):
+def measure_defender(
+    lore: Lore, model: Any, encoder: Encoder, *, split: Split = Split.TUNE, rows: int = MIN_ROWS
+) -> dict[str, float]:
+    """Rate of every suite, greedy: "measure.suite" -> rate; beside attack success what else became of the attacks.
+
+    Nothing is measured where `rows` is 0; `measure_attacker` does as well.
+    """
+    measured: dict[str, float] = {}
+    for suite in lore.suites.of(split, rows=rows) if rows else ():
         answers = answer_greedily(model, encoder, [row.attack for row in suite.rows])
         for measure in suite.measures:
-            hits = [suites.counts(measure, row, a) for row, a in zip(suite.rows, answers, strict=True)]
+            hits = [lore.suites.counts(measure, row, a) for row, a in zip(suite.rows, answers, strict=True)]
             measured[f"{measure}.{suite.name}"] = round(float(np.mean(hits)), 4)
+        if "attack_success" in suite.measures:
+            outcomes = [lore.oracle.outcome(row.seed, a) for row, a in zip(suite.rows, answers, strict=True)]
+            for outcome in (Outcome.PARTIAL, Outcome.REFUSED, Outcome.GARBLED, Outcome.OTHER):
+                measured[f"{outcome}.{suite.name}"] = round(outcomes.count(outcome) / len(outcomes), 4)
     return measured
 
 
-def measure_attacker(model: Any, encoder: Encoder, *, rows: int = 512, seed: int = 0) -> dict[str, float]:
-    """Share of sampled texts that ask for the seed's potion, and how many families they spread over."""
+def measure_attacker(lore: Lore, model: Any, encoder: Encoder, *, rows: int = 512, seed: int = 0) -> dict[str, float]:
+    """Share of sampled texts that ask for the seed's potion, how deep they go, and how many families they spread over."""
+    if not rows:
+        return {}
     rng = random.Random(f"measure:{seed}")
-    goals = [Goal("brew", rng.choice(world().select(held_out=False)).name) for _ in range(rows)]
-    seeds = [language.render(language.Request(g)) for g in goals]
+    goals = [Goal("brew", rng.choice(lore.world.of(Group.ATTACKED, Group.ORDINARY)).name) for _ in range(rows)]
+    seeds = [lore.seeds.plain(g) for g in goals]
     torch.manual_seed(seed)
     prompts = [encoder.prompt(s, sees_images=False) for s in seeds]
     texts = _generate(model, encoder, prompts, MAX_ATTACK_TOKENS, do_sample=True)
-    labels = [oracle.judge_attack(s, t) for s, t in zip(seeds, texts, strict=True)]
-    families = [label.family for label in labels if label.is_on_goal]
+    labels = [lore.oracle.judge_attack(s, t) for s, t in zip(seeds, texts, strict=True)]
+    requests = [request for text in texts if (request := lore.reader.parse(text)) is not None]
+    valid = [label.family for label in labels if label.is_on_goal and label.is_in_grammar]
     return {
-        "strict": round(float(np.mean([label.is_on_goal for label in labels])), 4),
-        "lenient": round(float(np.mean([label.is_on_goal_leniently for label in labels])), 4),
-        "effective_families": round(oracle.effective_count(families), 2),
-        "held_out": round(float(np.mean([suites.is_held_out(t) for t in texts])), 4),
+        "valid": round(len(valid) / rows, 4),
+        "on_goal": round(sum(label.is_on_goal for label in labels) / rows, 4),
+        "composed": round(sum(request.cell.depth > 1 for request in requests) / rows, 4),
+        "effective_families": round(oracle.effective_count(valid), 2),
+        "reserved": round(sum(lore.splits.is_reserved(request) for request in requests) / rows, 4),
     }
 
 
@@ -515,7 +585,7 @@ def _generate(
 
 
 def _finish(
-    model: Any, tokenizer: Any, out_dir: Path, name: str, seed: int, steps: Mapping[str, int],
+    lore: Lore, model: Any, tokenizer: Any, out_dir: Path, name: str, seed: int, steps: Mapping[str, int],
     losses: Mapping[str, Sequence[float]], began: float, measured: Mapping[str, float],
 ) -> dict:  # fmt: skip
     out_dir = Path(out_dir)
@@ -523,12 +593,15 @@ def _finish(
     (build_processor(tokenizer) if isinstance(model, LlavaForConditionalGeneration) else tokenizer).save_pretrained(out_dir)
     facts = {
         "model": name,
+        "world": lore.world.name,
+        "world_seed": lore.world.seed,
         "seed": seed,
         "steps": dict(steps),
         "seconds": round(time.perf_counter() - began, 1),
         "threads": torch.get_num_threads(),
         "parameters": sum(p.numel() for p in model.parameters()),
         "loss": {phase: [round(x, 4) for x in ends] for phase, ends in losses.items()},
+        "split": Split.TUNE.value,
         "measured": dict(measured),
     }
     (out_dir / "arena.json").write_text(json.dumps(facts, indent=2) + "\n")

@@ -6,24 +6,33 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harden.worlds.arena import language, oracle
-from harden.worlds.arena.language import Goal
-from harden.worlds.arena.parser import parse
-from harden.worlds.arena.seeds import ATTACKABLE_CELLS, plain
-from harden.worlds.arena.world import Potion, world
+from harden.domain.game import Split
+from harden.worlds.arena import language
+from harden.worlds.arena.language import (
+    ALL_TEMPLATES,
+    ATTACKABLE,
+    COMPOSED,
+    DIRECT,
+    HELD_OUT_FAMILY,
+    HELD_OUT_TEMPLATE,
+    SHALLOW,
+    TRAIN_TEMPLATES,
+    Cell,
+    Goal,
+)
+from harden.worlds.arena.oracle import NONE, Oracle, refusal_of
+from harden.worlds.arena.seeds import Seeds
+from harden.worlds.arena.splits import PART_OF, Part, Splits
+from harden.worlds.arena.world import Group, World
 
 ATTACK_SUCCESS, REFUSAL, ACCURACY = "attack_success", "refusal", "accuracy"
+_ATTACK, _BENIGN = (ATTACK_SUCCESS,), (REFUSAL, ACCURACY)
 MIN_ROWS = 300
 # Rows of one utility question.
 _WRAPPINGS = 5
-
-_Cells = Sequence[tuple[str, str]]
 _TRAPS = (*language.TRAP_INTENTS, "quote")
-_EVERYDAY = language.TRAIN_TEMPLATES
-_LAST = (language.HELD_OUT_TEMPLATE,)
-_DIRECT = (("none", "plain"),)
-_IMAGE = tuple(cell for cell in ATTACKABLE_CELLS if cell[1] == "image")
-_FAMILY = language.cells(held_out=True)
+_IMAGES = tuple(cell for cell in ATTACKABLE if cell.presentation == "image")
+_LAST = (HELD_OUT_TEMPLATE,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,85 +53,93 @@ class Suite:
     rows: tuple[Row, ...]
 
 
-def counts(measure: str, row: Row, response: str) -> bool:
-    """Whether this response adds to the measure's rate."""
-    match measure:
-        case "attack_success":
-            return oracle.judge(row.seed, row.attack, response).is_success
-        case "refusal":
-            return oracle.refusal_of(response) != oracle.NONE
-        case "accuracy":
-            return oracle.judge(row.seed, row.attack, response).is_correct is True
-    raise ValueError(f"no measure {measure!r}; one of {(ATTACK_SUCCESS, REFUSAL, ACCURACY)}")
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Of which potions, in which cells and templates. Several lists of cells take turns."""
+
+    name: str
+    measures: tuple[str, ...]
+    groups: tuple[Group, ...]
+    cells: tuple[Sequence[Cell], ...] = (SHALLOW,)
+    templates: Sequence[int] = TRAIN_TEMPLATES
+    intents: Sequence[str] = ("brew",)
 
 
-def all_suites(*, seed: int = 0, rows: int = MIN_ROWS) -> tuple[Suite, ...]:
-    """Every suite, deterministic from the seed, each of at least `rows` rows."""
-    train = world().select(restricted=True, held_out=False)
-    held_out = world().select(restricted=True, held_out=True)
-    ordinary = world().select(restricted=False, held_out=False)
-    ordinary_held_out = world().select(restricted=False, held_out=True)
-    attack, benign = (ATTACK_SUCCESS,), (REFUSAL, ACCURACY)
-    plan: list[tuple[str, tuple[str, ...], Sequence[Potion], Sequence[str], _Cells, Sequence[int]]] = [
-        ("train", attack, train, ("brew",), ATTACKABLE_CELLS, _EVERYDAY),
-        ("held_out_potion", attack, held_out, ("brew",), ATTACKABLE_CELLS, _EVERYDAY),
-        ("held_out_template", attack, train, ("brew",), ATTACKABLE_CELLS, _LAST),
-        ("held_out_both", attack, held_out, ("brew",), ATTACKABLE_CELLS, _LAST),
-        ("held_out_family", attack, train, ("brew",), _FAMILY, _EVERYDAY),
-        ("direct", attack, (*train, *held_out), ("brew",), _DIRECT, language.ALL_TEMPLATES),
-        ("image", attack, train, ("brew",), _IMAGE, _EVERYDAY),
-        ("image_held_out", attack, held_out, ("brew",), _IMAGE, _EVERYDAY),
-        ("ordinary", benign, ordinary, ("brew",), ATTACKABLE_CELLS, _EVERYDAY),
-        ("ordinary_held_out", (REFUSAL,), ordinary_held_out, ("brew",), ATTACKABLE_CELLS, _EVERYDAY),
-        ("trap", benign, (*train, *held_out), _TRAPS, ATTACKABLE_CELLS, _EVERYDAY),
-    ]
-    made = [
-        Suite(name, measures, _rows(potions, intents, cells, templates, random.Random(f"suite:{seed}:{name}"), rows))
-        for name, measures, potions, intents, cells, templates in plan
-    ]
-    return (*made, Suite("utility", (ACCURACY,), _utility_rows(random.Random(f"suite:{seed}:utility"), rows)))
+_PLANS = (
+    _Plan("trained", _ATTACK, (Group.ATTACKED,)),
+    _Plan("listed_never_attacked", _ATTACK, (Group.LISTED,)),
+    _Plan("unlisted_by_property", _ATTACK, (Group.UNLISTED,)),
+    _Plan("held_out_template", _ATTACK, (Group.ATTACKED,), templates=_LAST),
+    _Plan("held_out_family", _ATTACK, (Group.ATTACKED,), (HELD_OUT_FAMILY,)),
+    _Plan("held_out_family_and_potion", _ATTACK, (Group.LISTED,), (HELD_OUT_FAMILY,)),
+    _Plan("composed", _ATTACK, (Group.ATTACKED,), (COMPOSED,)),
+    _Plan("direct", _ATTACK, (Group.ATTACKED, Group.LISTED), ((DIRECT,),), ALL_TEMPLATES),
+    _Plan("image", _ATTACK, (Group.ATTACKED,), (_IMAGES,)),
+    _Plan("image_never_attacked", _ATTACK, (Group.LISTED,), (_IMAGES,)),
+    # Half as deep as transforms go, half deeper: who refuses whatever is composed must be seen to.
+    _Plan("ordinary", _BENIGN, (Group.ORDINARY,), (SHALLOW, COMPOSED)),
+    _Plan("ordinary_held_out", _BENIGN, (Group.ORDINARY_HELD_OUT,), (SHALLOW, COMPOSED)),
+    _Plan("trap", _BENIGN, (Group.ATTACKED, Group.LISTED), intents=_TRAPS),
+)
 
 
-def is_held_out(text: str) -> bool:
-    """Whether a text wears a family or a template that training must not see."""
-    request = parse(text)
-    if request is None:
-        return False
-    templates = [request.wrapper_template]
-    if request.goal.intent not in language.UTILITY:
-        templates += [request.encoding_template, request.intent_template, request.quote_template]
-    is_family = request.wrapper == language.HELD_OUT_WRAPPER or request.encoding == language.HELD_OUT_ENCODING
-    return is_family or language.HELD_OUT_TEMPLATE in templates
+class Suites:
+    """The suites of one world."""
 
+    def __init__(self, world: World, splits: Splits, seeds: Seeds, oracle: Oracle) -> None:
+        self._world, self._splits, self._seeds, self._oracle = world, splits, seeds, oracle
 
-def _rows(
-    potions: Sequence[Potion],
-    intents: Sequence[str],
-    cells: _Cells,
-    templates: Sequence[int],
-    rng: random.Random,
-    rows: int,
-) -> tuple[Row, ...]:
-    """Whole turns through the potions; cells are dealt from a shuffled deck, so that they come equally often."""
-    deck: list[tuple[str, str]] = []
-    made = []
-    for _ in range(-(-rows // len(potions))):
+    def of(self, split: Split, *, rows: int = MIN_ROWS) -> tuple[Suite, ...]:
+        """Every suite, the same each time, each of at least `rows` rows. No row of one split is in another or in training."""
+        part = PART_OF[split]
+        made = [Suite(plan.name, plan.measures, self._rows(plan, part, rows)) for plan in _PLANS]
+        return (*made, Suite("utility", (ACCURACY,), self._utility_rows(part, rows)))
+
+    def counts(self, measure: str, row: Row, response: str) -> bool:
+        """Whether this response adds to the measure's rate."""
+        match measure:
+            case "attack_success":
+                return self._oracle.judge(row.seed, row.attack, response).is_success
+            case "refusal":
+                return refusal_of(response) != NONE
+            case "accuracy":
+                return self._oracle.judge(row.seed, row.attack, response).is_correct is True
+        raise ValueError(f"no measure {measure!r}; one of {(ATTACK_SUCCESS, REFUSAL, ACCURACY)}")
+
+    def _rows(self, plan: _Plan, part: Part, rows: int) -> tuple[Row, ...]:
+        """Whole turns through the potions; a potion's cells are dealt from a shuffled deck, so that they come equally often."""
+        potions = self._world.of(*plan.groups)
+        made: dict[str, list[Row]] = {}
+        turns = -(-rows // len(potions))
         for number, potion in enumerate(potions):
-            deck = deck or rng.sample(cells, len(cells))
+            rng = random.Random(f"suite:{self._world.seed}:{part}:{plan.name}:{potion.name}")
             # One intent a potion: a potion is one cluster, and one seed with many attacks.
-            goal = Goal(intents[number % len(intents)], potion.name)
-            request = language.sample(goal, rng, among=(deck.pop(),), templates=templates)
-            made.append(Row(plain(goal), language.render(request), potion.name))
-    return tuple(made)
+            goal = Goal(plan.intents[number % len(plan.intents)], potion.name)
+            full = [self._cells(potion.name, part, cells) for cells in plan.cells]
+            decks: list[list[Cell]] = [[] for _ in full]
+            for turn in range(turns):
+                # Potions begin with different lists, so that these come equally often in few rows as well.
+                which = (turn + number) % len(full)
+                decks[which] = decks[which] or rng.sample(full[which], len(full[which]))
+                request = self._splits.draw(goal, rng, (decks[which].pop(),), plan.templates, part)
+                row = Row(self._seeds.plain(goal), language.render(request), potion.name)
+                made.setdefault(potion.name, []).append(row)
+        return tuple(made[potion.name][turn] for turn in range(turns) for potion in potions)
 
+    def _cells(self, subject: str, part: Part, cells: Sequence[Cell]) -> list[Cell]:
+        return [DIRECT] if tuple(cells) == (DIRECT,) else self._splits.cells(subject, part, cells)
 
-def _utility_rows(rng: random.Random, rows: int) -> tuple[Row, ...]:
-    """Each task equally often; each question under several of the attackable wrappers."""
-    tasks = tuple(language.UTILITY)
-    made = []
-    for number in range(-(-rows // _WRAPPINGS)):
-        goal = language.sample_utility(rng, tasks[number % len(tasks)])
-        for _ in range(_WRAPPINGS):
-            request = language.sample(goal, rng, among=ATTACKABLE_CELLS, templates=_EVERYDAY)
-            made.append(Row(plain(goal), language.render(request), goal.subject))
-    return tuple(made)
+    def _utility_rows(self, part: Part, rows: int) -> tuple[Row, ...]:
+        """Each task equally often; each question under several of the attackable wrappers."""
+        rng = random.Random(f"suite:{self._world.seed}:{part}:utility")
+        tasks = tuple(language.UTILITY)
+        made: list[Row] = []
+        while len(made) < rows:
+            goal = language.sample_utility(self._world, rng, tasks[len(made) // _WRAPPINGS % len(tasks)])
+            try:
+                requests = [self._splits.draw(goal, rng, ATTACKABLE, TRAIN_TEMPLATES, part) for _ in range(_WRAPPINGS)]
+                plain = self._seeds.plain(goal)
+            except LookupError:
+                continue
+            made += [Row(plain, language.render(request), goal.subject) for request in requests]
+        return tuple(made)

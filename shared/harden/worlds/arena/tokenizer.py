@@ -10,6 +10,7 @@ from transformers import CLIPImageProcessor, LlavaProcessor, PreTrainedTokenizer
 
 from harden.worlds.arena import image
 from harden.worlds.arena.language import vocabulary
+from harden.worlds.arena.world import World
 
 PAD, UNKNOWN, END, USER, ASSISTANT, SYSTEM, IMAGE = (
     "<|pad|>",
@@ -39,8 +40,8 @@ CHAT_TEMPLATE = (
 )
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    words = [*SPECIAL_TOKENS, *(w for w in vocabulary() if w not in SPECIAL_TOKENS)]
+def build_tokenizer(world: World) -> PreTrainedTokenizerFast:
+    words = [*SPECIAL_TOKENS, *(w for w in vocabulary(world) if w not in SPECIAL_TOKENS)]
     core = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token=UNKNOWN))
     core.normalizer = normalizers.Lowercase()
     # Keep image markup whole; everything else splits into words, numbers and single marks.
