@@ -7,6 +7,7 @@ from typing import Any
 from harden import codec
 from harden.bus.ports import Bus
 from harden.cli.reporting.schema import BestResponse, Exchange, Matrix, Round, SideRun, SuitePart
+from harden.domain.game import Split
 from harden.domain.round import (
     BestResponseFinished,
     CrossPlayFinished,
