@@ -104,6 +104,10 @@ class Example:
     shown: list[str]
 
 
+def use_threads(count: int) -> None:
+    torch.set_num_threads(count)
+
+
 def silent(phase: str, step: int, steps: int, loss: float) -> None:
     """Progress that nobody watches."""
 
