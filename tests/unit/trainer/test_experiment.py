@@ -105,7 +105,7 @@ def test_a_run_does_not_go_on_with_another_recipe_and_says_what_changed() -> Non
     now = copy.deepcopy(before)
     now["seed"] = 7
     now["defender"]["learner"]["learning_rate"] = 0.5
-    with pytest.raises(SetupError, match=r"defender\.learner\.learning_rate was 0.0003 and is 0.5; seed was 0 and is 7"):
+    with pytest.raises(SetupError, match=r"defender\.learner\.learning_rate was 0.00015 and is 0.5; seed was 0 and is 7"):
         experiments.refuse_changed(before, now)
 
 

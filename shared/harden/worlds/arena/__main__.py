@@ -36,11 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{out} is there already and not empty; name another directory")
     if given.model == "seed_defender" and (given.base is None or not given.base.is_dir()):
         parser.error("a seed defender is made from a base checkpoint; give its directory with --base")
-    if given.threads:
-        # Imported late, here and below: torch takes longer to load than refusing wrong arguments takes.
-        import torch
+    # Imported here and below: it brings torch, which takes longer to load than refusing wrong arguments takes.
+    from harden.worlds.arena import build
 
-        torch.set_num_threads(given.threads)
+    if given.threads:
+        build.use_threads(given.threads)
     if given.model != ALL:
         print(json.dumps(_build(given.world, given.model, out, given.base, given.seed), indent=2))
         return 0

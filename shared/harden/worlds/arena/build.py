@@ -63,6 +63,8 @@ MAX_ANSWER_TOKENS = 8
 MAX_ATTACK_TOKENS = 56
 
 BATCH = 128
+# Its texts are long, so that a small batch shows many tokens, and copying letters takes many steps.
+ATTACKER_BATCH = 64
 # Rows are sorted by length and run in pieces, which halves the padding.
 NUM_PIECES = 6
 
@@ -88,9 +90,9 @@ TOLD = (Group.ATTACKED, Group.LISTED, Group.ORDINARY)
 
 @dataclass(frozen=True, slots=True)
 class BaseSteps:
-    text: int = 700
+    text: int = 650
     align: int = 1300
-    joint: int = 150
+    joint: int = 350
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,10 @@ class Example:
     prompt: list[int]
     answer: list[int]
     shown: list[str]
+
+
+def use_threads(count: int) -> None:
+    torch.set_num_threads(count)
 
 
 def silent(phase: str, step: int, steps: int, loss: float) -> None:
@@ -143,13 +149,13 @@ def build_seed_defender(
     out_dir: Path,
     *,
     base_dir: Path,
-    steps: int = 200,
+    steps: int = 420,
     seed: int = 0,
     progress: Progress = silent,
     rows: int = MIN_ROWS,
 ) -> dict:
     """Refuses plain requests for the restricted potions on the list. Disguised ones are left out: taught neither way, they stay
-    explorable: a faster rate refuses half of them as well (attack success .59 at twice the rate). The eyes stay as they are:
+    explorable. A faster rate refuses or garbles half of them as well. The eyes stay as they are:
     trained along on the few images there are here, they unlearn restricted names."""
     began = time.perf_counter()
     torch.manual_seed(seed)
@@ -160,7 +166,7 @@ def build_seed_defender(
     teacher = Teacher(lore, encoder, random.Random(f"seed_defender:{seed}"))
     losses = {
         "sft": _fit(
-            model, "sft", steps, 2.5e-4, progress,
+            model, "sft", steps, 1.2e-4, progress,
             lambda _: [teacher.seed_example() for _ in range(BATCH)], _pictures(model, lore, teacher.rng), warm_up=15,
         )
     }  # fmt: skip
@@ -171,7 +177,7 @@ def build_seed_defender(
 
 
 def build_attacker(
-    lore: Lore, out_dir: Path, *, steps: int = 650, seed: int = 0, progress: Progress = silent, rows: int = 512
+    lore: Lore, out_dir: Path, *, steps: int = 800, seed: int = 0, progress: Progress = silent, rows: int = 512
 ) -> dict:
     """Plain request -> disguised text in any attackable cell, templates of training only; some stay plain."""
     began = time.perf_counter()
@@ -182,8 +188,8 @@ def build_attacker(
     teacher = Teacher(lore, encoder, random.Random(f"attacker:{seed}"))
     losses = {
         "sft": _fit(
-            model, "sft", steps, 3e-3, progress, lambda _: [teacher.attacker_example() for _ in range(BATCH)], _no_images,
-            warm_up=50,
+            model, "sft", steps, 3e-3, progress, lambda _: [teacher.attacker_example() for _ in range(ATTACKER_BATCH)],
+            _no_images, warm_up=50,
         )
     }  # fmt: skip
     measured = measure_attacker(lore, model, encoder, rows=rows)

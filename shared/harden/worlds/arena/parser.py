@@ -112,6 +112,8 @@ class Reader:
         self, words: list[str], whole: list[str], wrappers: tuple[str, ...], templates: tuple[int, ...]
     ) -> Request | None:
         rest, layers, layer_templates = _peel(words, _LAYER_PHRASES, len(LAYERS))
+        if layers != tuple(layer for layer in LAYERS if layer in layers):
+            return None
         classes = self._classes
         for form in self._forms.get(" ".join(classes.get(word, word) for word in rest), ()):
             if form.is_padded != ("padded" in layers) or (layers and form.presentation not in LETTERED):
