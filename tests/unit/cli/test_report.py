@@ -88,7 +88,7 @@ def test_a_report_needs_the_log_and_none_of_the_readings_in_the_directory(tmp_pa
 
 
 def test_the_summary_shows_the_headline_suites_under_the_worlds_titles(tmp_path: Path) -> None:
-    suites = {"train": SuitePart(title="as trained on", is_headline=True), "held_out_potion": SuitePart(title="unseen")}
+    suites = {"trained": SuitePart(title="as trained on", is_headline=True), "listed_never_attacked": SuitePart(title="unseen")}
     report = a_report(tmp_path / "run", [a_round(0), a_round(1, train=4)]).model_copy(update={"suites": suites})
     (line, _) = summary(report)
     assert line.split() == ["ASR,", "as", "trained", "on", "50.0%", "->", "2.0%", "(95%:", "0", "to", "7)"]
@@ -100,7 +100,12 @@ def test_the_summary_shows_the_headline_suites_under_the_worlds_titles(tmp_path:
 def test_without_headline_suites_the_summary_shows_every_suite_by_name(tmp_path: Path) -> None:
     lines = summary(a_report(tmp_path / "run", [a_round(0), a_round(1)]))
     titles = [line.split("  ")[1] for line in lines[:-1]]
-    assert titles == ["ASR, train", "ASR, held out potion", "benign compliance, ordinary", "over-refusal rate, ordinary"]
+    assert titles == [
+        "ASR, trained",
+        "ASR, listed never attacked",
+        "benign compliance, ordinary",
+        "over-refusal rate, ordinary",
+    ]
 
 
 def test_a_kept_log_that_is_broken_says_so(tmp_path: Path) -> None:
