@@ -35,7 +35,7 @@ from harden.trainer.inbox import Inbox
 from harden.trainer.learner.learner import Learner
 from harden.trainer.publisher import Publisher
 from harden.trainer.ring import SERVICE, Ring
-from harden.worlds.arena.adapters import ArenaAnchors, ArenaImages
+from harden.worlds.arena.bundle import Arena
 from tests.support.answering import AnsweringBus
 from tests.support.builders import NOON, a_seed
 from tests.support.clock import Clock, Impatient
@@ -197,9 +197,9 @@ def _algorithm(role: Role, choice: AlgorithmChoice, experiment: Experiment) -> A
         attack_sampling=experiment.sampling.attack.sampling(),
         response_sampling=experiment.sampling.response.sampling(),
         max_version_lag=experiment.schedule.max_version_lag,
-        anchors=ArenaAnchors(),
-        images=ArenaImages(),
-        store=ObjectStore("memory://"),  # for pictures, of which there are none
+        anchors=Arena().anchors,
+        images=Arena().images,
+        store=ObjectStore("memory://"),  # for pictures; these bouts have none
     )
     made: Algorithm = plugins.load(plugins.ALGORITHMS, choice.algorithm)(choice.settings, equipment)
     return made

@@ -70,7 +70,7 @@ def find(rows: Path | None) -> LabelledAnswers:
 def split(rows: Iterable[LabelledAnswer]) -> tuple[LabelledAnswer, ...]:
     """Half of the answers to tune on, half to test on, of every file and label alike, and the same ones every time.
 
-    Equal answers are on the same side, whatever they answer: by the hash of their words alone.
+    The split is by the hash of the answer's words, so equal answers are in the same half.
     """
     of_key: dict[str, list[LabelledAnswer]] = defaultdict(list)
     for row in rows:

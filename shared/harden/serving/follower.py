@@ -178,7 +178,7 @@ class Follower:
         return pending
 
     def _restore(self) -> None:
-        """Serves again what was accepted before a restart; whatever keeps it from that, the topic is followed all the same."""
+        """Serves the policy that was accepted before a restart. Where that fails, the slot waits for the topic."""
         began = time.monotonic()
         try:
             kept = self._last.read(self._source.verifier)

@@ -56,9 +56,9 @@ def clustered(rows: Mapping[Cluster, tuple[int, int]], seed: int) -> Rate:
 def _effective_rows(k_C: np.ndarray, n_C: np.ndarray) -> float:
     """How many independent rows would give as uncertain a rate, at most as many as there are.
 
-    The variance is that of a ratio of cluster totals. It is itself estimated, which a quantile of Student's t allows for. Of
-    how alike rows are, clusters tell that are not like most: at a low rate those with a hit, of which there may be few, and
-    so many degrees of freedom it has, plus FREE, or C - 1 where that is less.
+    The variance is that of a ratio of cluster totals. It is an estimate itself; a quantile of Student's t allows for that. The
+    degrees of freedom are the number of clusters that differ from the rest (at a low rate: those with a hit) plus FREE, at
+    most C - 1: only such clusters show how much rows of a cluster resemble one another.
     """
     num_clusters, n = len(n_C), int(n_C.sum())
     rate = int(k_C.sum()) / n

@@ -54,8 +54,8 @@ def read_manifest(verifier: Verifier, published: PolicyPublished, data: bytes) -
 def read_base(verifier: Verifier, base: PolicyBase, data: bytes) -> PolicyManifest:
     """The manifest of an adapter's base, of the bytes that lie in the store. PoisonError with a RefusalReason.
 
-    An adapter on an adapter is refused ("base_is_adapter"): its weights would depend on a chain of policies of any length, each
-    of which must stay in the store and be fetched.
+    An adapter on an adapter is refused ("base_is_adapter"): its weights would depend on a chain of policies of any length, and
+    every policy of the chain would have to stay in the store.
     """
     manifest = verifier.verify(decode_signed(data), base.digest)
     if manifest.base is not None:

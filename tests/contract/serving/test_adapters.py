@@ -58,7 +58,7 @@ def assert_served(site: Site, policy: PolicyRef, model: Model) -> None:
 
 
 def test_an_adapter_answers_as_the_policy_that_peft_merges(site: Site, models: list[Model], adapters: list[Model]) -> None:
-    """Whatever was served before: its base, another adapter on that, or something else."""
+    """Served after its base, after another adapter on that base, and after an unrelated policy."""
     whole = site.serve(models[0])
     base = PolicyBase(whole.digest, site.publishing.manifests[whole])
     for adapter in adapters:

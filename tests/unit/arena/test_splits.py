@@ -22,7 +22,7 @@ TRAINING = SEEDS.training()
 
 
 def cell_of(request: Request) -> tuple:
-    """What is reserved as one: a subject in a cell, whatever is asked; of direct requests and utility the templates too."""
+    """The unit of the split: a subject in a cell; for direct requests and utility also the templates."""
     goal, cell = request.goal, request.cell
     if goal.is_utility:
         return (goal.intent, goal.subject, cell.wrappers, request.wrapper_templates, request.intent_template)

@@ -38,6 +38,10 @@ def rates(judged: Sequence[JudgedBout], measures: Mapping[str, Sequence[str]], r
     return result
 
 
+def to_json(rates: Mapping[str, Mapping[str, Rate]]) -> dict[str, dict[str, dict[str, int | float]]]:
+    return {measure: {suite: rate.to_json() for suite, rate in by_suite.items()} for measure, by_suite in rates.items()}
+
+
 def _answers(judged: JudgedBout, measure: str) -> dict[str, list[bool]]:
     """For `measure` and what stands beside it: one entry for every response that counts towards it."""
     given = [(on_attack, verdict) for _, on_attack, answers in judged.exchanges() for _, verdict in answers]

@@ -22,7 +22,7 @@ from harden.domain.round import (
 )
 from harden.domain.seed import Seed
 from harden.domain.step import StepFinished
-from harden.trainer.core.results import MEASURES, Measured
+from harden.trainer.core.results import MEASURES, Measured, to_json
 from harden.trainer.game.rundir import RunDir
 
 Record = StepFinished | RoundFinished | SideRunFinished | BestResponseFinished | CrossPlayFinished | RunFinished
@@ -67,8 +67,7 @@ class Records:
 
     def evaluation(self, round_: int, rates: Rates, policies: Mapping[Role, PolicyRef], seconds: float) -> None:
         record = self.of(round_)
-        for measure, by_split in rates.items():
-            record[measure] = {split: rate.to_json() for split, rate in by_split.items()}
+        record |= to_json(rates)
         record["policies"] = {role.value: policy.digest for role, policy in policies.items()}
         record["evaluation_seconds"] = round(seconds, 3)
 
@@ -82,7 +81,7 @@ class Records:
         record["rolled_back"] = True
         record["monitor"]["breaches"] += [f"attempt {attempt + 1}: {breach}" for breach in breaches]
         record["rejected"] = {
-            **{measure: {suite: rate.to_json() for suite, rate in by_suite.items()} for measure, by_suite in rates.items()},
+            **to_json(rates),
             "policies": {role.value: policy.digest for role, policy in policies.items()},
         }
 

@@ -1,8 +1,7 @@
-"""Which requests may be learned from, and which are kept for measuring: by cell and subject, whatever the intent.
+"""The split of requests into training and evaluation, by subject and cell; the intent does not matter.
 
-A row of a suite asks for a potion in a cell; no model has seen that potion in that cell, whoever asked for what about it. A
-direct request has one cell for each choice of templates. What utility asks for varies so much that its rows are told apart
-by operands, wrappers and templates.
+A row of a suite asks for a potion in a cell. No model was trained on any request about that potion in that cell. A direct
+request has one cell for each choice of templates. Utility questions are split by operands, wrappers and templates.
 """
 
 from __future__ import annotations

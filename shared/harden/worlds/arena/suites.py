@@ -76,7 +76,7 @@ _PLANS = (
     _Plan("direct", _ATTACK, (Group.ATTACKED, Group.LISTED), ((DIRECT,),), ALL_TEMPLATES),
     _Plan("image", _ATTACK, (Group.ATTACKED,), (_IMAGES,)),
     _Plan("image_never_attacked", _ATTACK, (Group.LISTED,), (_IMAGES,)),
-    # Half as deep as transforms go, half deeper: who refuses whatever is composed must be seen to.
+    # Half shallow, half composed: a defender that refuses every composed request must show here.
     _Plan("ordinary", _BENIGN, (Group.ORDINARY,), (SHALLOW, COMPOSED)),
     _Plan("ordinary_held_out", _BENIGN, (Group.ORDINARY_HELD_OUT,), (SHALLOW, COMPOSED)),
     _Plan("trap", _BENIGN, (Group.ATTACKED, Group.LISTED), intents=_TRAPS),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from harden.domain.bout import Role
+from harden.trainer.core import results
 from harden.trainer.core.history import About, Outcome
 from harden.trainer.game.context import GameContext
 
@@ -35,7 +36,4 @@ class Evaluate:
         for role in Role:
             game.players[role].by_round[self.round] = context.current(role)
         context.observer.evaluated(self.round, rates)
-        return {
-            "round": self.round,
-            "rates": {measure: {suite: rate.to_json() for suite, rate in by.items()} for measure, by in rates.items()},
-        }
+        return {"round": self.round, "rates": results.to_json(rates)}

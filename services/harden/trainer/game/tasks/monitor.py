@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harden.domain.bout import Role
-from harden.trainer.core import monitor
+from harden.trainer.core import monitor, results
 from harden.trainer.core.history import About, History, Outcome
 from harden.trainer.game.context import GameContext
 
@@ -37,8 +37,7 @@ class Monitor:
     def play(self, context: GameContext) -> Outcome:
         game, material = context.game, context.material
         rates = context.rates(context.batch(self.round, self.attempt, "monitor"), material.monitor_suites)
-        by_measure = {measure: {suite: rate.to_json() for suite, rate in by.items()} for measure, by in rates.items()}
-        evidence = monitor.Evidence(by_measure, zero_variance_of(game.history, self.round, self.attempt))
+        evidence = monitor.Evidence(results.to_json(rates), zero_variance_of(game.history, self.round, self.attempt))
         breaches = monitor.breaches(evidence, context.experiment.monitor.limits(), material.guarded_suite)
         game.records.checked(self.round, self.attempt, [str(breach) for breach in breaches], rates, context.policies())
         if breaches:

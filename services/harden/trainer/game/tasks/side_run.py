@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from harden.domain.bout import Role
-from harden.trainer.core import monitor
+from harden.trainer.core import monitor, results
 from harden.trainer.core.history import About, Outcome
 from harden.trainer.game.context import SIDE_RUN, GameContext
 
@@ -57,12 +57,15 @@ class EndSideRun:
         return 2.0
 
     def play(self, context: GameContext) -> Outcome:
-        name = context.material.side_run_suite
-        suites = [suite for suite in context.material.suites if suite.name == name]
-        rates = context.rates(context.batch(self.round, 0, "evaluate_side_run", context.policies(SIDE_RUN)), suites)
-        by_measure = {measure: {suite: rate.to_json() for suite, rate in by.items()} for measure, by in rates.items()}
+        material, policies = context.material, context.policies(SIDE_RUN)
+        name = material.side_run_suite
+        checked = context.rates(context.batch(self.round, 0, "check_side_run", policies), material.monitor_suites)
         # Zero variance is not checked: a side run may train on attacks alone, and then equal groups are expected.
-        found = monitor.breaches(monitor.Evidence(by_measure, ()), context.experiment.monitor.limits(), name)
+        evidence = monitor.Evidence(results.to_json(checked), ())
+        found = monitor.breaches(evidence, context.experiment.monitor.limits(), material.guarded_suite)
+        # Reported on other rows than those it was decided by.
+        suites = [suite for suite in material.suites if suite.name == name]
+        by_measure = results.to_json(context.rates(context.batch(self.round, 0, "evaluate_side_run", policies), suites))
         context.game.close_side_game(SIDE_RUN)
         context.observer.side_run_ended(
             SIDE_RUN,
