@@ -196,7 +196,7 @@ def test_side_games_leave_the_slots_of_the_game_alone(tmp_path: Path) -> None:
     attack = {"name": "attack", "category": "goal", "attacks": "policy", "share": 1.0}
     best_response = {
         "steps": 2,
-        "goals": {"trained": "trained", "never_attacked": "listed_never_attacked"},
+        "goals": {"trained": ["trained"], "never_attacked": ["listed_never_attacked"]},
         "attacks_per_goal": 2,
         "grpo": {"bouts_per_step": 3, "num_attacks": 3, "num_responses": 1, "mix": [attack]},
     }

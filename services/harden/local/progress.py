@@ -25,6 +25,7 @@ PHASES = {
     "defender": "the defender learns",
     "attacker": "the attacker learns",
     "evaluate": "measuring",
+    "best_response": "a fresh attacker against the last defender",
     "side_run": "the quality monitor's side run",
     "cross_play": "every attacker against every defender",
     "done": "done",

@@ -266,8 +266,10 @@ class BestResponsePart(AlgorithmChoice):
     """Steps of the training."""
     learner: LearnerSettings = LearnerSettings()
     """Optimiser, precision, adapters."""
-    goals: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], str] = Field(min_length=1)
-    """Sets of goals: a name in the report, and the suite whose seeds they are."""
+    goals: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], Annotated[tuple[str, ...], Field(min_length=1)]] = (
+        Field(min_length=1)
+    )
+    """Sets of goals: a name in the report, and the suites whose seeds they are."""
     attacks_per_goal: int = Field(8, ge=1)
     """Fresh attacks on each goal, before and after. `best_of` in the report is as many."""
 
