@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -106,8 +106,9 @@ def test_what_answers_is_the_learners_policy(side: Side, tmp_path: Path) -> None
 
 
 def merged(player: Player, side: Side) -> PolicyManifest:
-    """The learner's policy published whole, for users."""
-    return side.manifest(player.publish_stable(side.publisher, Slot.DEFENDER_STABLE))
+    """The learner's policy published whole, as the first one of another slot."""
+    first = replace(player, slot=Slot.DEFENDER_STABLE, by_round={})
+    return side.manifest(first.publish(side.publisher, round_=0, reason="start"))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

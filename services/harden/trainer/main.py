@@ -193,10 +193,11 @@ def _player(
 def _goals(experiment: Experiment, suites: Sequence[Suite]) -> dict[str, list[Seed]]:
     """The seeds of the suites that the best response is to attack, by the name of the set."""
     if experiment.best_response is None:
-        return {
-            goals: [seed for name in names for seed in _seeds_of("best_response.goals", name, suites)]
-            for goals, names in experiment.best_response.goals.items()
-        }
+        return {}
+    return {
+        goals: [seed for name in names for seed in _seeds_of("best_response.goals", name, suites)]
+        for goals, names in experiment.best_response.goals.items()
+    }
 
 
 def _seeds_of(key: str, name: str, suites: Sequence[Suite]) -> list[Seed]:
