@@ -78,10 +78,13 @@ class Loop:
     signer: Signer
     stop: threading.Event = field(default_factory=threading.Event)
     failures: list[BaseException] = field(default_factory=list)
+    trainers: list[Trainer] = field(default_factory=list)
 
     def trainer(self) -> Trainer:
         around = Surroundings(self.bus, self.store, self.signer, CollectorRegistry(), self.stop)
-        return build(TrainerSettings(run_dir=self.run_dir), self.experiment, around, lambda: None)
+        made = build(TrainerSettings(run_dir=self.run_dir), self.experiment, around, lambda: None)
+        self.trainers.append(made)
+        return made
 
     def assert_healthy(self) -> None:
         assert self.failures == []
@@ -113,6 +116,8 @@ def a_loop(bus: Bus, directory: Path, **changes: object) -> Iterator[Loop]:
             loop.stop.set()
             for thread in threads:
                 thread.join(30)
+            for trainer in loop.trainers:
+                trainer.close()
 
 
 def _run(worker: Worker, loop: Loop) -> None:

@@ -4,6 +4,7 @@ For runs that can be repeated bit for bit, for debugging, and as what benchmarks
 services run in lockstep, and the log is a file; a checkpoint names its length.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, redirect_stderr, suppress
@@ -167,12 +168,17 @@ def _bytes_to_keep(plan: Plan) -> int:
 def _logging_to(run: LocalRun) -> Iterator[None]:
     """The services log to a file, so that progress stays readable."""
     run.logs.mkdir(parents=True, exist_ok=True)
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
     with (run.logs / "in-process.log").open("a") as file:
         with redirect_stderr(file):
             logs.start(LogSettings(format="json"), "in-process")
         try:
             yield
         finally:
+            # The file is about to be closed, and threads of a client may still log.
+            root.handlers[:] = before
+            root.setLevel(level)
             structlog.reset_defaults()
 
 

@@ -13,6 +13,7 @@ survives   being killed at any time (goes on from the checkpoint, trains no bout
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event as StopEvent
@@ -210,8 +211,11 @@ def _seeds_of(key: str, name: str, suites: Sequence[Suite]) -> list[Seed]:
 
 def play(settings: TrainerSettings, experiment: Experiment, around: Surroundings, on_ready: Callable[[], None]) -> None:
     """Plays the run to its end, or until asked to stop, and records how it ended, on the log and in `run.json`."""
-    trainer = build(settings, experiment, around, on_ready)
-    run_dir = RunDir(settings.run_dir)
+    with closing(build(settings, experiment, around, on_ready)) as trainer:
+        _play(trainer, RunDir(settings.run_dir), experiment, around)
+
+
+def _play(trainer: Trainer, run_dir: RunDir, experiment: Experiment, around: Surroundings) -> None:
     try:
         trainer.run()
     except Stopped:

@@ -159,6 +159,9 @@ class Publisher:
     def refusal_of(self, policy: PolicyRef) -> PolicyRefused | None:
         return self._refused.get(policy)
 
+    def close(self) -> None:
+        self._log.close()
+
     def open_account(self) -> None:
         """Begins a new account of swaps; publications not yet served are carried over."""
         begun = {begin for begin, _ in self.swaps.windows}

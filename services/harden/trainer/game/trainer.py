@@ -47,6 +47,11 @@ class Trainer:
             game.swaps = self.context.publisher.swaps
             game.save(self._checkpoints, self.context.ring.offsets(), log_bytes=self._log_bytes())
 
+    def close(self) -> None:
+        """Gives the clients of the bus back."""
+        self.context.ring.close()
+        self.context.publisher.close()
+
     def schedule_ahead(self, step: Learn) -> None:
         """Puts the bouts of the step, and of those that may be in flight beside it, on the ring."""
         in_flight = self.context.experiment.schedule.in_flight_steps
