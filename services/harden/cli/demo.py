@@ -20,6 +20,7 @@ DEMO = experiments.shipped("demo")
 EXIT_FAILED = 1
 
 Seed = Annotated[int | None, Parameter(help="Random seed of the whole run. Default: the experiment's.")]
+WorldName = Annotated[str | None, Parameter(help="World to play in. Default: the experiment's.")]
 Rounds = Annotated[int | None, Parameter(help="Rounds to play. Default: the experiment's.")]
 Replicas = Annotated[
     list[str] | None,
@@ -37,6 +38,7 @@ InstallSeconds = Annotated[float, Parameter(help="How long installing took, for 
 def demo(
     *,
     seed: Seed = None,
+    world: WorldName = None,
     rounds: Rounds = None,
     replicas: Replicas = None,
     run_dir: RunDir = None,
@@ -48,7 +50,7 @@ def demo(
     Everything it starts is stopped at the end, or with Ctrl-C at any time. The run's directory keeps the log of events,
     which `harden bout show`, `harden policy list` and other commands read.
     """
-    experiment = with_changes(experiments.load(DEMO), seed, rounds)
+    experiment = with_changes(experiments.load(DEMO), seed, rounds, world)
     return _play(experiment, run_dir or Path("runs/demo"), replicas, in_process, install_seconds)
 
 
@@ -70,14 +72,16 @@ def run(
     return _play(loaded, run_dir or Path("runs") / loaded.name, replicas, in_process, 0.0, resume=resume)
 
 
-def with_changes(experiment: Experiment, seed: int | None, rounds: int | None) -> Experiment:
-    """The experiment with another seed and other rounds, validated as the file is."""
+def with_changes(experiment: Experiment, seed: int | None, rounds: int | None, world: str | None = None) -> Experiment:
+    """The experiment with another seed, other rounds and another world, validated as the file is."""
     content = experiment.model_dump(mode="json")
     if seed is not None:
         content["seed"] = seed
     if rounds is not None:
         content["schedule"]["rounds"] = rounds
-    return experiments.parse(content, "--seed and --rounds")
+    if world is not None:
+        content["world"] = world
+    return experiments.parse(content, "--seed, --rounds and --world")
 
 
 def _play(

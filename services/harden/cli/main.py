@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
-from harden.cli import bout, dead_letters, demo, judge, policy, report, seeds, topics, world
+from harden.cli import bout, dead_letters, demo, judge, policy, report, seeds, study, topics, world
 from harden.domain.errors import PoisonError, SetupError, TransientError
 
 EXIT_FAILED = 1
@@ -35,6 +35,7 @@ app.command(dead_letters.app)
 app.command(topics.app)
 app.command(world.app)
 app.command(judge.app)
+app.command(study.app)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,6 +1,6 @@
 """Rates with their uncertainty, and agreement between judges."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -68,8 +68,27 @@ def _effective_rows(k_C: np.ndarray, n_C: np.ndarray) -> float:
     return min(rate * (1 - rate) / variance, n) * (Z / _student_quantile(degrees)) ** 2
 
 
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of independent values and its two-sided 95% interval by Student's t: (mean, low, high).
+
+    Of differences in pairs it is the paired t interval. Raises ValueError for fewer than two values: one says nothing of how
+    much they vary.
+    """
+    if len(values) < 2:
+        raise ValueError(f"an interval of a mean needs two values or more, not {len(values)}")
+    mean = float(np.mean(values))
+    half = _student_quantile(len(values) - 1) * float(np.std(values, ddof=1)) / len(values) ** 0.5
+    return mean, mean - half, mean + half
+
+
+# For so few degrees of freedom the expansion is too coarse.
+_QUANTILES = {1: 12.706, 2: 4.303, 3: 3.182}
+
+
 def _student_quantile(degrees: int) -> float:
     """The two-sided 95% quantile of Student's t, by the expansion of Cornish and Fisher; within 1% from 4 degrees on."""
+    if degrees in _QUANTILES:
+        return _QUANTILES[degrees]
     z = Z
     first = (z**3 + z) / 4
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
