@@ -52,8 +52,8 @@ class TurnTools:
         self._asked.append(stats)
         return completions
 
-    def transform(self, random_seed: int) -> RecordedAttack:
-        return self._transforms.apply(self._plan.bout.seed, random_seed)
+    def transform(self, random_seed: int, max_families: int = 0) -> RecordedAttack:
+        return self._transforms.apply(self._plan.bout.seed, random_seed, max_families)
 
     def random_seed(self, index: int) -> int:
         return ids.random_seed(attack_id(self._plan, index))

@@ -55,8 +55,8 @@ class AttackTools(Protocol):
         """
         ...
 
-    def transform(self, random_seed: int) -> RecordedAttack:
-        """The bout's seed in a known disguise of the world."""
+    def transform(self, random_seed: int, max_families: int = 0) -> RecordedAttack:
+        """The bout's seed in a known disguise of the world; `max_families` as in Transforms."""
         ...
 
     def random_seed(self, index: int) -> int:

@@ -34,8 +34,8 @@ class ArenaTransforms:
     def __init__(self, lore: Lore) -> None:
         self._lore = lore
 
-    def apply(self, seed: Seed, random_seed: int) -> RecordedAttack:
-        text = self._lore.seeds.transform(seed.text, random_seed)
+    def apply(self, seed: Seed, random_seed: int, max_families: int = 0) -> RecordedAttack:
+        text = self._lore.seeds.transform(seed.text, random_seed, max_families=max_families)
         return RecordedAttack(text, family_of(self._lore, text))
 
 

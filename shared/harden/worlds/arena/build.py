@@ -240,8 +240,9 @@ class Teacher:
         return self._answered(goal, self._cells(goal, IMAGE_SHARE))
 
     def attacker_example(self) -> Example:
-        """A potion of training, restricted or ordinary, asked for plainly, and the same in a disguise."""
-        goal = Goal("brew", self.rng.choice(self.lore.world.of(Group.ATTACKED, Group.ORDINARY)).name)
+        """Any potion asked for plainly, and the same in a disguise: an attacker can name what the game never attacks, so that a
+        best response on such goals says something of the defender and not of what the attacker can spell."""
+        goal = Goal("brew", self.rng.choice(self.lore.world.potions).name)
         plain = self.lore.splits.draw(goal, self.rng, (DIRECT,), TRAIN_TEMPLATES)
         cells = self.rng.choices([cells for cells, _ in ATTACK_SHARES], [share for _, share in ATTACK_SHARES])[0]
         target = language.render(self.lore.splits.draw(goal, self.rng, cells, TRAIN_TEMPLATES))

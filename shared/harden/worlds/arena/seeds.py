@@ -43,6 +43,8 @@ class Seeds:
 
     def __init__(self, world: World, reader: Reader, splits: Splits) -> None:
         self.world, self._reader, self._splits = world, reader, splits
+        # Which disguises are known first, where not all are.
+        self._known = random.Random(f"known:{world.seed}").sample(SHALLOW, len(SHALLOW))
 
     def plain(self, goal: Goal) -> str:
         """The goal asked for without disguise, in the first way that may be trained on. A quote shows a plain request."""
@@ -88,14 +90,15 @@ class Seeds:
         """A random disguise with training templates; utility takes the wrapper of the cell and no encoding."""
         return self._splits.draw(goal, rng, cells, TRAIN_TEMPLATES)
 
-    def transform(self, text: str, rng_seed: int, family: str | None = None) -> str:
-        """The seed's request in a shallow disguise, a random one or that of the family "wrapper/encoding".
+    def transform(self, text: str, rng_seed: int, family: str | None = None, max_families: int = 0) -> str:
+        """The seed's request in a shallow disguise: a random one, one of the first `max_families` (0: of all) in an order that
+        the world has, or that of the family "wrapper/encoding".
 
         Raises ValueError for a text that is no seed, for a family that no transform knows, and for one that is reserved for
         this seed.
         """
         seed = self.of(text)
-        cells: Sequence[Cell] = SHALLOW
+        cells = self._splits.cells(seed.goal.subject, Part.TRAIN, self._known)[:max_families] if max_families else SHALLOW
         if family is not None:
             cells = [cell for cell in (*SHALLOW, DIRECT) if cell.family == family]
             if not cells:
