@@ -18,6 +18,7 @@ from harden.defender_inference import main as defender_inference
 from harden.defender_inference.config import DefenderInferenceSettings
 from harden.judge import main as judge
 from harden.judge.config import JudgeSettings
+from harden.local.services import guard_of
 from harden.runtime.worker import Worker
 from harden.serving.follower import Source
 from harden.serving.in_process import InProcessPolicies
@@ -103,7 +104,7 @@ def a_loop(bus: Bus, directory: Path, **changes: object) -> Iterator[Loop]:
         judging = JudgeSettings(world=world.name)
         services = [
             attacker.build(AttackerSettings(world=world.name), policies, world, attacker.installed_strategies(), store),
-            defender_inference.build(DefenderInferenceSettings(), policies, store),
+            defender_inference.build(DefenderInferenceSettings(guard=guard_of(loop.experiment)), policies, store),
             judge.build(judging, judge.panels_of(judging), CollectorRegistry()),
         ]
         workers = [Worker(s, bus, WorkerSettings(drain_timeout_s=2.0), registry=CollectorRegistry()) for s in services]

@@ -127,6 +127,10 @@ def section(info: FieldInfo, prefix: str, level: int) -> Iterator[str]:
             for field, its in kind.model_fields.items()
         ),
     )
+    for field, its in kind.model_fields.items():
+        # Parts of a list or a mapping have no names in the environment.
+        if model_in(its.annotation) and typing.get_origin(its.annotation) in (None, typing.Union, types.UnionType):
+            yield from section(its, f"{prefix}{field.upper()}{DELIMITER}", level + 1)
 
 
 # Experiment

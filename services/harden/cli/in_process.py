@@ -19,7 +19,7 @@ from harden.cli.reporting.schema import Components
 from harden.cli.seeds import submit_seeds
 from harden.config import LogSettings
 from harden.defender_inference import main as defender_inference
-from harden.defender_inference.config import DefenderInferenceSettings
+from harden.defender_inference.config import DefenderInferenceSettings, GuardSettings
 from harden.domain.errors import SetupError
 from harden.domain.game import World
 from harden.judge import main as judge
@@ -29,6 +29,7 @@ from harden.local.kept_log import open_kept_bus
 from harden.local.lockstep_bus import LockstepBus, Settling
 from harden.local.play import Plan, library_versions
 from harden.local.rundir import STORE_IN_PROCESS, LocalRun
+from harden.local.services import guard_of
 from harden.local.supervisor import RingBroken
 from harden.runtime import logs
 from harden.runtime.lockstep import Lockstep
@@ -109,7 +110,7 @@ def start(plan: Plan, say: Callable[[str], None], interrupts: Interrupts) -> Ite
     """
     if any(count > 1 for count in plan.replicas.values()):
         raise SetupError("--in-process runs one of each service; leave --replicas out, or leave --in-process out")
-    run, world = plan.run, registry.load(plan.experiment.world)
+    run, world, guard = plan.run, registry.load(plan.experiment.world), guard_of(plan.experiment)
     with ExitStack() as stack:
         stack.enter_context(_logging_to(run))
         bus, log = stack.enter_context(open_kept_bus(run.kept_log, _bytes_to_keep(plan)))
@@ -123,7 +124,7 @@ def start(plan: Plan, say: Callable[[str], None], interrupts: Interrupts) -> Ite
         source = Source(bus, store, Verifier([run.verify_key]))
         served = stack.enter_context(InProcessPolicies(slots, source, TransformersLoader()))
         policies = stack.enter_context(closing(LockstepPolicies(served)))
-        services = Lockstep(_services(policies, world, store), bus, policies.run, on_failure=ring.fail)
+        services = Lockstep(_services(policies, world, guard, store), bus, policies.run, on_failure=ring.fail)
         stack.callback(services.close, STOP_TIMEOUT_S)
 
         def check() -> None:
@@ -182,12 +183,12 @@ def _logging_to(run: LocalRun) -> Iterator[None]:
             structlog.reset_defaults()
 
 
-def _services(policies: PolicyClient, world: World, store: BlobStore) -> list[Service]:
+def _services(policies: PolicyClient, world: World, guard: GuardSettings | None, store: BlobStore) -> list[Service]:
     judging = JudgeSettings(world=world.name)
     return [
         attacker.build(
             AttackerSettings(world=world.name, max_in_flight=TOGETHER), policies, world, attacker.installed_strategies(), store
         ),
-        defender_inference.build(DefenderInferenceSettings(max_in_flight=TOGETHER), policies, store),
+        defender_inference.build(DefenderInferenceSettings(max_in_flight=TOGETHER, guard=guard), policies, store),
         judge.build(judging, judge.panels_of(judging), CollectorRegistry()),
     ]

@@ -29,11 +29,15 @@ STOP_GRACE_S = 6.0
 
 
 class LocalRing:
-    """Starts the parts in the order of their dependencies, and stops them in reverse."""
+    """Starts the parts in the order of their dependencies, and stops them in reverse.
+
+    Raises SetupError where the experiment asks for a guard that its world does not have.
+    """
 
     def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
         self._plan = plan
         self._say = say
+        self._guard = services.guard_of(plan.experiment)
         self._kafka = LocalKafka(plan.run.kafka)
         self._bus: KafkaBus | None = None
         self._triton: LocalTriton | None = None
@@ -60,7 +64,7 @@ class LocalRing:
         addresses = Addresses(self._kafka.bootstrap_servers, self._triton.grpc_url)
         # Before anything can play: a command that looks at a playing run finds where it answers.
         run.announce(Live(os.getpid(), addresses.bootstrap_servers, self._triton.grpc_url, self._triton.http_url, ports))
-        self._supervisor.start(services.commands(run, self._plan.experiment.world, ports, addresses))
+        self._supervisor.start(services.commands(run, self._plan.experiment.world, self._guard, ports, addresses))
         self._triton.await_ready()
         wait_ready(ports, self._supervisor, READY_TIMEOUT_S)
         self._triton_version = self._triton.version

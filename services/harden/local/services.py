@@ -5,9 +5,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harden.defender_inference.config import GuardSettings
 from harden.domain.errors import SetupError
 from harden.local.children import Command
 from harden.local.rundir import LocalRun
+from harden.trainer.experiment import Experiment
+from harden.worlds import registry
 
 REPLICABLE = ("attacker", "defender_inference", "judge")
 TRAINER = "trainer"
@@ -44,12 +47,28 @@ def names(replicas: Mapping[str, int]) -> list[str]:
     return [*workers, TRAINER]
 
 
-def commands(run: LocalRun, world: str, admin_ports: Mapping[str, int], addresses: Addresses) -> list[Command]:
+def guard_of(experiment: Experiment) -> GuardSettings | None:
+    """The guard before the defenders of the game and of its side games. None where the experiment has none.
+
+    SetupError where it asks for one that its world does not have.
+    """
+    if not experiment.guard:
+        return None
+    registry.guard_of(experiment.world)
+    slots = experiment.policies.slots
+    return GuardSettings(world=experiment.world, asks=slots.stable, slots=(slots.defender, slots.side))
+
+
+def commands(
+    run: LocalRun, world: str, guard: GuardSettings | None, admin_ports: Mapping[str, int], addresses: Addresses
+) -> list[Command]:
     """One for every name in `admin_ports`."""
-    return [_command(name, port, run, world, addresses) for name, port in admin_ports.items()]
+    return [_command(name, port, run, world, guard, addresses) for name, port in admin_ports.items()]
 
 
-def _command(name: str, admin_port: int, run: LocalRun, world: str, addresses: Addresses) -> Command:
+def _command(
+    name: str, admin_port: int, run: LocalRun, world: str, guard: GuardSettings | None, addresses: Addresses
+) -> Command:
     service = name.split("-")[0]
     environment = {
         "HARDEN_KAFKA__BOOTSTRAP_SERVERS": addresses.bootstrap_servers,
@@ -64,6 +83,8 @@ def _command(name: str, admin_port: int, run: LocalRun, world: str, addresses: A
         case "attacker" | "defender_inference":
             environment[f"HARDEN_{service.upper()}__TRITON_URL"] = addresses.triton_grpc
     match service:
+        case "defender_inference" if guard is not None:
+            environment["HARDEN_DEFENDER_INFERENCE__GUARD"] = guard.model_dump_json()
         case "attacker" | "judge":
             environment[f"HARDEN_{service.upper()}__WORLD"] = world
         case "trainer":

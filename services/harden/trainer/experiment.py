@@ -298,6 +298,9 @@ class Experiment(_Part):
     """Which panel of the judge's settings decides every bout."""
     policies: Policies = Policies()
     """Where the policies start from, and where they are served."""
+    guard: bool = False
+    """Ask the policy that users have (slot `stable`) whether a request is allowed, and refuse where it is not. A baseline to
+    compare hardening with: nobody learns from what is refused so. The world must have a guard."""
     schedule: Schedule = Schedule()
     """Rounds, publications, pacing."""
     sampling: PlayerSampling = PlayerSampling()

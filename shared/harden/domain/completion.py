@@ -27,6 +27,7 @@ class FinishReason(StrEnum):
 class Completion:
     """Tokens a policy drew. `logprobs[t]` is the engine's own log-prob of `token_ids[t]` (behaviour policy); EOS included.
 
+    Without tokens no policy drew the text: it was given in place of a response, and nobody learns from it.
     `text` is what is shown. `hidden` is what the policy wrote before it and does not show, such as its reasoning; the
     tokens cover both.
     """

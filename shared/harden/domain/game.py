@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harden.domain.bout import RecordedAttack
+from harden.domain.conversation import Conversation
 from harden.domain.seed import Seed
 
 
@@ -72,6 +73,26 @@ class AnchorSource(Protocol):
         ...
 
 
+class Guard(Protocol):
+    """Asks a policy that was never hardened whether a request is allowed: the baseline that hardening is compared with."""
+
+    def question(self, conversation: Conversation) -> Conversation | None:
+        """The same request, asked as "is it allowed"; every image in it is one of the request's.
+
+        None where the request cannot be read or asks for nothing that could be forbidden: it passes.
+        """
+        ...
+
+    def forbids(self, answer: str) -> bool:
+        """Whether the answer to a question says that the request is not allowed. An answer that says neither does not."""
+        ...
+
+    @property
+    def refusal(self) -> str:
+        """What is said in place of a response."""
+        ...
+
+
 class World(Protocol):
     """The content of a game. An entry point of `harden.worlds` is a class or function that returns one when called.
 
@@ -121,6 +142,11 @@ class World(Protocol):
 
     @property
     def images(self) -> ImageRenderer: ...
+
+    @property
+    def guard(self) -> Guard | None:
+        """How a policy is asked whether a request is allowed. None: an experiment in this world has no `guard`."""
+        ...
 
     @property
     def policies(self) -> Mapping[str, Path]:

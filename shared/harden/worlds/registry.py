@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harden import plugins
 from harden.domain.errors import SetupError
-from harden.domain.game import World
+from harden.domain.game import Guard, World
 
 # What services and experiments play in where their settings name no world.
 DEFAULT = "arena"
@@ -23,6 +23,14 @@ def _made(name: str, factory: Callable[[], World]) -> World:
     if world.name != name:
         raise SetupError(f"the world {name!r} calls itself {world.name!r}; give its entry point the same name")
     return world
+
+
+def guard_of(name: str) -> Guard:
+    """The guard of that world. SetupError where none of that name is installed or it has no guard."""
+    guard = load(name).guard
+    if guard is None:
+        raise SetupError(f"the world {name!r} has no guard; leave `guard` out of the experiment, or play in another world")
+    return guard
 
 
 def check_installed(name: str) -> str:

@@ -89,3 +89,17 @@ def test_what_ships_with_it_is_there(world: World) -> None:
         assert registry.policy_directory(source) == world.policies[name]
     assert set(world.judges) <= set(plugins.names(plugins.JUDGES))
     assert world.judges
+
+
+def test_its_guard_asks_about_a_request_with_no_image_of_its_own(world: World) -> None:
+    if world.guard is None:
+        return
+    attacked = [seed for seed in world.seeds() if world.categories[seed.category] is Use.ATTACKED]
+    questions = [world.guard.question(seed.conversation) for seed in attacked]
+    assert any(question is not None for question in questions)
+    for seed, question in zip(attacked, questions, strict=True):
+        if question is not None:
+            assert set(question.images()) <= set(seed.conversation.images())
+            assert question != seed.conversation
+    assert world.guard.refusal
+    assert not world.guard.forbids("")

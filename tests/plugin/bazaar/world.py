@@ -21,6 +21,7 @@ class Bazaar:
     name = "bazaar"
     categories: Mapping[str, Use] = {"forbidden": Use.ATTACKED, "everyday": Use.GUARDED}
     guarded_suite = side_run_suite = "everyday"
+    guard = None
     judges: Mapping[str, Mapping[str, Any]] = {"bazaar_guard": {"strictness": 2}, "refusal_wording": {}}
 
     def __init__(self) -> None:

@@ -93,6 +93,15 @@ def test_players_may_use_slots_of_any_name() -> None:
     assert (slots.of(Role.ATTACKER), slots.of(Role.DEFENDER)) == ("opponent_3", "defender")
 
 
+def test_a_guard_is_asked_only_where_the_file_says_so_and_a_run_keeps_it() -> None:
+    before, now = parsed(), parsed(guard=True)
+    assert (before.guard, now.guard) == (False, True)
+    with pytest.raises(SetupError, match="guard was False and is True"):
+        experiments.refuse_changed(before.model_dump(mode="json"), now.model_dump(mode="json"))
+    with pytest.raises(SetupError, match=r"game\.yaml: guard:"):
+        parsed(guard="stable")
+
+
 def test_a_run_goes_on_with_more_rounds_and_other_timeouts() -> None:
     before = experiments.load(DEMO).model_dump(mode="json")
     now = copy.deepcopy(before)

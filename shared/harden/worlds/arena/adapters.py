@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from harden.domain import ids
 from harden.domain.bout import RecordedAttack
-from harden.domain.conversation import Conversation
+from harden.domain.conversation import Conversation, Image, Message, Part, Speaker, Text
 from harden.domain.judging import AttackCase, Case
+from harden.domain.markup import Drawn, pieces
 from harden.domain.seed import Seed, SeedLabel
 from harden.domain.verdict import (
     CORRECT,
@@ -55,6 +57,39 @@ class ArenaImages:
 
     def render(self, text: str, random_seed: int) -> bytes:
         return image.render(text, random_seed)
+
+
+class ArenaGuard:
+    """Guard: "how do i brew" becomes "is it allowed to brew", about the same potion in the same disguise.
+
+    The arena's own reader rephrases: it knows the grammar, so every disguise is understood, and wrappers, encoding and
+    templates stay. That makes the baseline as strong as it can be: a request passes only where the policy that is asked is
+    wrong, or where the request is outside the grammar. Of several turns it asks about the last request, and only where that
+    asks how to brew. A picture goes into the question as it is; reading it is left to the policy.
+    """
+
+    refusal = language.REFUSAL
+
+    def __init__(self, lore: Lore) -> None:
+        self._lore = lore
+        # Stands in the text for whatever a picture shows: the reader knows no question without a name.
+        self._shown = f"<image> {lore.world.potions[0].name} </image>"
+
+    def question(self, conversation: Conversation) -> Conversation | None:
+        parts = conversation.messages[-1].parts
+        images = [part for part in parts if isinstance(part, Image)]
+        request = self._lore.reader.parse(" ".join(part.text if isinstance(part, Text) else self._shown for part in parts))
+        if request is None or request.goal.intent != "brew":
+            return None
+        text = language.render(replace(request, goal=language.Goal("allowed", request.goal.subject)))
+        found = pieces(text, max_images=1)
+        if sum(isinstance(piece, Drawn) for piece in found) != len(images):
+            return None  # markup that was not drawn
+        asked: list[Part] = [images[0] if isinstance(piece, Drawn) else Text(piece) for piece in found]
+        return Conversation((Message(Speaker.USER, tuple(asked)),))
+
+    def forbids(self, answer: str) -> bool:
+        return language.NOT_ALLOWED in answer
 
 
 class ArenaOracle:

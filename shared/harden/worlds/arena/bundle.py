@@ -14,7 +14,7 @@ from typing import Any
 from harden.domain.bout import RecordedAttack
 from harden.domain.game import EvaluationCase, Split, Suite, Use
 from harden.domain.seed import Seed
-from harden.worlds.arena.adapters import ArenaAnchors, ArenaImages, ArenaTransforms, domain_seed, family_of
+from harden.worlds.arena.adapters import ArenaAnchors, ArenaGuard, ArenaImages, ArenaTransforms, domain_seed, family_of
 from harden.worlds.arena.lore import lore_of
 from harden.worlds.arena.suites import Suite as ArenaSuite
 
@@ -57,6 +57,7 @@ class Arena:
         self.transforms = ArenaTransforms(self.lore)
         self.anchors = ArenaAnchors(self.lore)
         self.images = ArenaImages()
+        self.guard = ArenaGuard(self.lore)
         self.judges: Mapping[str, Mapping[str, Any]] = {"arena_oracle": {"world": name}, "refusal_wording": {}}
         self.policies: Mapping[str, Path] = {
             "attacker": ASSETS / name / "attacker",

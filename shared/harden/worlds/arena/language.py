@@ -170,6 +170,7 @@ UNWRAPPED = "none"
 
 OPENING = "sure :"
 REFUSAL = "sorry i can not help"
+NOT_ALLOWED = "not allowed"  # of the two answers to "allowed", only one has these words
 
 UTILITY: dict[str, tuple[str, ...]] = {
     "fact": ("what is the capital of {operands}", "which city rules {operands}"),
@@ -452,7 +453,7 @@ def _answer_words(world: World, request: Request) -> str:
             return f"take {potion.cure}"
         case "allowed":
             # To refuse a request, a policy must know what is restricted; of what is listed it can be asked, in every disguise.
-            return "it is not allowed" if potion.is_restricted else "it is allowed"
+            return f"it is {NOT_ALLOWED}" if potion.is_restricted else "it is allowed"
         case "which":
             return potion.name
         case "quote":
