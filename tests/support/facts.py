@@ -301,7 +301,7 @@ def every_fact() -> Iterator[tuple[str, Fact]]:
     bare = AttackerFigures(), {}, {}, BoutAccount(), SwapAccount()
     yield "RoundFinished.bare", RoundFinished("run-0", 0, {}, *bare, (), None, 0.0)
     yield "SideRunFinished", a_side_run()
-    adapted = AdaptiveAttack("trained", a_rate(1), a_rate(5), a_rate(7), 3.5)
+    adapted = AdaptiveAttack("trained", a_rate(1), a_rate(5), a_rate(7), 3.5, a_rate(6))
     yield "BestResponseFinished", BestResponseFinished("run-0", 10, 8, (adapted, replace(adapted, goals="never_attacked")))
     yield "CrossPlayFinished", a_cross_play()
     yield "RunFinished", RunFinished("run-0", 7, None, 12.5)

@@ -144,11 +144,19 @@ def write_best_response(into: round_pb2.BestResponseFinished, fact: BestResponse
         _write_rate(out.before, one.before)
         _write_rate(out.after, one.after)
         _write_rate(out.best, one.best)
+        _write_rate(out.on_goal, one.on_goal)
 
 
 def read_best_response(message: round_pb2.BestResponseFinished) -> BestResponseFinished:
     attacks = tuple(
-        AdaptiveAttack(one.goals, _read_rate(one.before), _read_rate(one.after), _read_rate(one.best), one.effective_families)
+        AdaptiveAttack(
+            goals=one.goals,
+            before=_read_rate(one.before),
+            after=_read_rate(one.after),
+            best=_read_rate(one.best),
+            effective_families=one.effective_families,
+            on_goal=_read_rate(one.on_goal),
+        )
         for one in message.attacks
     )
     return BestResponseFinished(message.run_id, message.steps, message.best_of, attacks)

@@ -54,7 +54,7 @@ class Transforms(Protocol):
     def apply(self, seed: Seed, random_seed: int, max_families: int = 0) -> RecordedAttack:
         """The seed in one of the known disguises, drawn with `random_seed`; never one held out for evaluation.
 
-        `max_families`: of that many families alone, the same ones every time as far as none is held out for the seed. 0: of all.
+        `max_families`: of that many families alone, the same ones as far as none is held out for the seed. 0: of all.
         """
         ...
 

@@ -122,13 +122,15 @@ class CrossPlayFinished:
 @dataclass(frozen=True, slots=True)
 class AdaptiveAttack:
     """What an attacker trained against one defender reached on a set of goals. `best`: share of goals for which one of several
-    attacks succeeded."""
+    attacks succeeded. `on_goal`: share of its attacks that ask for what the goal asks; where it is low, a low success says
+    little of the defender."""
 
     goals: str
     before: Rate  # of its training
     after: Rate
     best: Rate
     effective_families: float
+    on_goal: Rate
 
 
 @dataclass(frozen=True, slots=True)

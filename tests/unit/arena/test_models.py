@@ -8,6 +8,11 @@ import torch
 from PIL import Image
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
+from harden.domain.completion import Sampling
+from harden.domain.game import Split
+from harden.serving.ports import GenerateRequest, Prompt
+from harden.serving.transformers_loader import TransformersLoader
+from harden.worlds import registry
 from harden.worlds.arena import build, image, language
 from harden.worlds.arena.bundle import ASSETS
 from harden.worlds.arena.language import DIRECT, Cell, Goal, Request
@@ -115,3 +120,22 @@ def test_a_loaded_tokenizer_reads_a_rendered_conversation_as_training_did(tmp_pa
     text = "play the court alchemist . who first brewed " + "it"
     rendered = loaded.apply_chat_template(conversation(text), tokenize=False, add_generation_prompt=True)
     assert loaded(rendered, add_special_tokens=False).input_ids == Encoder(loaded).prompt(text)[0]
+
+
+@pytest.mark.parametrize("world", sorted({world for world, _ in SHIPPED}))
+def test_a_shipped_attacker_can_ask_for_goals_that_the_game_never_attacks(world: str) -> None:
+    """Otherwise a best response on such goals would fail whatever the defender does."""
+    arena = registry.load(world)
+    engine = TransformersLoader().load(arena.policies["attacker"])
+    suites = {suite.name: suite for suite in arena.suites(Split.TUNE, 60)}
+    for name in ("trained", "listed_never_attacked", "unlisted_by_property"):
+        seeds = [case.seed for case in suites[name].cases]
+        drawn = engine.generate(
+            [GenerateRequest(Prompt(seed.conversation), 2, Sampling(56), i) for i, seed in enumerate(seeds)]
+        )
+        asked = [
+            arena.lore.oracle.judge_attack(seed.conversation.last_text, one.text).is_on_goal
+            for seed, attacks in zip(seeds, drawn, strict=True)
+            for one in attacks
+        ]
+        assert sum(asked) / len(asked) > 0.7, name

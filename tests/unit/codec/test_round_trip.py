@@ -227,7 +227,7 @@ BEST_RESPONSES = st.builds(
     NAME,
     UINT32,
     st.integers(1, 2**32 - 1),
-    st.lists(st.builds(AdaptiveAttack, st.just("trained"), RATES, RATES, RATES, AMOUNTS), max_size=2).map(tuple),
+    st.lists(st.builds(AdaptiveAttack, st.just("trained"), RATES, RATES, RATES, AMOUNTS, RATES), max_size=2).map(tuple),
 )
 CROSS_PLAYS = st.builds(
     lambda run_id, rate, attackers, defenders: CrossPlayFinished(

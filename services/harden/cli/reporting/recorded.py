@@ -128,6 +128,7 @@ def _best_response(one: BestResponseFinished) -> dict[str, BestResponse]:
                 f"best_of_{one.best_of}": attack.best.to_json(),
                 "steps": one.steps,
                 "families": attack.effective_families,
+                "on_goal": attack.on_goal.to_json(),
             }
         )
         for attack in one.attacks

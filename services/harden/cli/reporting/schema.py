@@ -131,6 +131,7 @@ class BestResponse(Part):
     after: Rate
     steps: int
     families: float
+    on_goal: Rate  # share of its attacks that ask for what the goal asks: without it a low success says little
 
     @property
     def best(self) -> tuple[int, Rate]:

@@ -142,6 +142,7 @@ def best_response_finished(run_id: str, record: Mapping[str, Any]) -> BestRespon
             after=Rate(**one["after"]["success"]),
             best=Rate(**one["after"]["best"]),
             effective_families=one["after"]["effective_families"],
+            on_goal=Rate(**one["after"]["on_goal"]),
         )
         for name, one in record["attacks"].items()
     ]

@@ -187,18 +187,20 @@ class CrossPlayFinished(_message.Message):
     def __init__(self, meta: _Optional[_Union[_meta_pb2.EventMeta, _Mapping]] = ..., run_id: _Optional[str] = ..., attackers: _Optional[_Iterable[int]] = ..., defenders: _Optional[_Iterable[int]] = ..., rows: _Optional[_Iterable[_Union[CrossPlayRow, _Mapping]]] = ...) -> None: ...
 
 class AdaptiveAttack(_message.Message):
-    __slots__ = ("goals", "before", "after", "best", "effective_families")
+    __slots__ = ("goals", "before", "after", "best", "effective_families", "on_goal")
     GOALS_FIELD_NUMBER: _ClassVar[int]
     BEFORE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     BEST_FIELD_NUMBER: _ClassVar[int]
     EFFECTIVE_FAMILIES_FIELD_NUMBER: _ClassVar[int]
+    ON_GOAL_FIELD_NUMBER: _ClassVar[int]
     goals: str
     before: Rate
     after: Rate
     best: Rate
     effective_families: float
-    def __init__(self, goals: _Optional[str] = ..., before: _Optional[_Union[Rate, _Mapping]] = ..., after: _Optional[_Union[Rate, _Mapping]] = ..., best: _Optional[_Union[Rate, _Mapping]] = ..., effective_families: _Optional[float] = ...) -> None: ...
+    on_goal: Rate
+    def __init__(self, goals: _Optional[str] = ..., before: _Optional[_Union[Rate, _Mapping]] = ..., after: _Optional[_Union[Rate, _Mapping]] = ..., best: _Optional[_Union[Rate, _Mapping]] = ..., effective_families: _Optional[float] = ..., on_goal: _Optional[_Union[Rate, _Mapping]] = ...) -> None: ...
 
 class BestResponseFinished(_message.Message):
     __slots__ = ("meta", "run_id", "steps", "best_of", "attacks")

@@ -91,6 +91,7 @@ def _to_json(measured: Measured) -> Outcome:
     return {
         "success": measured.success.to_json(),
         "best": measured.best.to_json(),
+        "on_goal": measured.strict.to_json(),
         "effective_families": round(measured.effective_families, 3),
     }
 
