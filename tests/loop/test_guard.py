@@ -5,10 +5,11 @@ from pathlib import Path
 
 from harden import codec
 from harden.bus.memory import MemoryBus
+from harden.bus.ports import Incoming
 from harden.domain.bout import Purpose
-from harden.domain.policy import SLOTS, PolicyPublished
+from harden.domain.policy import PolicyPublished, Slot
 from harden.domain.verdict import JudgedBout
-from harden.topics import POLICIES, VERDICTS
+from harden.topics import POLICIES, VERDICTS, Topic
 from harden.trainer.core.admission import NOT_SAMPLED
 from harden.worlds.arena.language import REFUSAL
 from tests.support.loop import EXPERIMENT, a_loop
@@ -20,9 +21,9 @@ MIX = [
 DEFENDER = {"steps": 1, "grpo": {**EXPERIMENT["defender"]["grpo"], "mix": MIX}}
 
 
-def facts_on(bus: MemoryBus, topic) -> list:
+def facts_on(bus: MemoryBus, topic: Topic) -> list[object]:
     reader = bus.log_reader([topic.name], client_id="test")
-    messages = []
+    messages: list[Incoming] = []
     while not reader.caught_up():
         messages += reader.poll(0.1, 1000)
     reader.close()
@@ -37,7 +38,7 @@ def test_direct_requests_are_refused_by_the_guard_and_dropped(tmp_path: Path) ->
         loop.assert_healthy()
     judged = [fact for fact in facts_on(bus, VERDICTS) if isinstance(fact, JudgedBout)]
     published = [fact for fact in facts_on(bus, POLICIES) if isinstance(fact, PolicyPublished)]
-    (stable,) = [fact.policy.digest for fact in published if fact.policy.slot == SLOTS[2]]
+    (stable,) = [fact.policy.digest for fact in published if fact.policy.slot == Slot.DEFENDER_STABLE]
     direct = [one for one in judged if one.bout.suite == "direct"]
     assert {one.bout.purpose for one in direct} == {Purpose.TRAIN, Purpose.EVALUATE}
     for one in direct:
