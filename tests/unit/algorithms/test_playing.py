@@ -82,10 +82,10 @@ def test_a_game_waits_for_the_seeds_that_are_drawn() -> None:
 def test_a_defender_has_a_group_for_each_attack() -> None:
     judged = a_judged_bout([(on_attack(), [LEAK, REFUSED]), (on_attack(), [OTHER, OTHER])])
     terms = made(GRPO).terms([judged], a_context())
-    assert rewards_of(made(GRPO), judged) == [(-1.0, 1.0), (-0.5, -0.5)]
+    assert rewards_of(made(GRPO), judged) == [(-1.0, 1.0), (-1.0, -1.0)]
     assert [group.prompt.conversation.last_text for group in terms.terms[0].groups] == ["text 0", "text 1"]
     assert terms.dropped == {}
-    assert terms.figures == {"reward_mean": -0.25}
+    assert terms.figures == {"reward_mean": -0.5}
 
 
 def test_an_attacker_has_one_group_for_the_seed() -> None:
@@ -133,7 +133,7 @@ def test_samples_of_several_versions_are_admitted_one_by_one() -> None:
     judged = a_judged_bout([(on_attack(), [LEAK, REFUSED, OTHER])], versions=[5, 1, 4])
     algorithm = made(GRPO, max_version_lag=2)
     terms = algorithm.terms([judged], a_context(lag_of={digest_of(5): 0, digest_of(1): 4, digest_of(4): 1}.get))
-    assert [[sample.reward for sample in group.samples] for group in terms.terms[0].groups] == [[-1.0, -0.5]]
+    assert [[sample.reward for sample in group.samples] for group in terms.terms[0].groups] == [[-1.0, -1.0]]
     assert terms.lags == [1]
 
 
