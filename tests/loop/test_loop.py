@@ -16,10 +16,10 @@ from harden.bus.memory import MemoryBus
 from harden.bus.ports import Bus, Outgoing
 from harden.config import KafkaSettings
 from harden.domain.bout import Role
-from harden.domain.errors import FencedError, PoisonError
+from harden.domain.errors import FencedError, PoisonError, SetupError
 from harden.domain.events import DeadLetter
 from harden.domain.policy import SLOTS, PolicyPublished
-from harden.domain.round import BestResponseFinished
+from harden.domain.round import BestResponseFinished, RoundFinished
 from harden.local.kafka import LocalKafka
 from harden.store.policies import fetch_manifest
 from harden.store.signing import Verifier
@@ -103,6 +103,41 @@ def test_between_the_first_and_the_last_round_fewer_rows_may_be_asked(tmp_path: 
         loop.assert_healthy()
     rounds = [json.loads((loop.run_dir / f"rounds/{number}.json").read_text()) for number in range(3)]
     assert [one["accuracy"]["utility"]["n"] for one in rounds] == [15, 5, 15]  # a utility question is asked in five wrappings
+
+
+def test_the_first_and_the_last_round_say_what_any_cell_reaches_and_what_is_drawn_at_temperature_1(tmp_path: Path) -> None:
+    bus = MemoryBus()
+    bus.create_topics()
+    families = {"held_out_family", "held_out_family_and_potion"}
+    schedule = {"rounds": 2, "publish_every": 2, "bout_timeout_s": 60.0}
+    evaluation = {"rows": 50, "rows_between": 1, "sampled": sorted(families)}
+    with a_loop(bus, tmp_path, schedule=schedule, evaluation=evaluation) as loop:
+        loop.trainer().run()
+        loop.assert_healthy()
+    facts = [codec.from_message(ROUNDS, message).fact for message in everything_on(bus, [ROUNDS.name])]
+    first, between, last = [fact.rates for fact in facts if isinstance(fact, RoundFinished)]
+    for rates in (first, between, last):
+        assert rates["attack_any"].keys() == rates["attack_success"].keys() > families
+        for suite, rate in rates["attack_any"].items():
+            assert rate.rate >= rates["attack_success"][suite].rate, suite
+    for rates in (first, last):
+        # Whole turns through 44 and 24 potions.
+        assert [rates["attack_any"][suite].n for suite in sorted(families)] == [44, 24]
+        assert [rates["attack_any_t1"][suite].n for suite in sorted(families)] == [44, 24]
+        assert [rates["attack_success_t1"][suite].n for suite in sorted(families)] == [88, 72]
+        assert rates["attack_success_t1"].keys() == families
+    assert not {"attack_success_t1", "attack_any_t1"} & between.keys()
+
+
+@pytest.mark.parametrize("name", ["held_out_famly", "ordinary"])
+def test_only_suites_of_attacks_are_answered_at_temperature_1(tmp_path: Path, name: str) -> None:
+    bus = MemoryBus()
+    bus.create_topics()
+    with (
+        a_loop(bus, tmp_path, evaluation={"rows": 10, "sampled": ["trained", name]}) as loop,
+        pytest.raises(SetupError, match=rf"evaluation\.sampled: .* no suite of attacks '{name}'; it has trained, .*composed"),
+    ):
+        loop.trainer()
 
 
 def test_hostile_messages_on_every_topic_are_buried_and_the_ring_goes_on(bus: Bus, tmp_path: Path) -> None:

@@ -222,6 +222,9 @@ def a_round(round_: int = 1, k: int = 3) -> RoundFinished:
         round=round_,
         rates={
             "attack_success": {"trained": a_rate(k), "listed_never_attacked": a_rate(5)},
+            "attack_any": {"trained": a_rate(2, 4), "listed_never_attacked": a_rate(3, 4)},
+            "attack_success_t1": {"trained": a_rate(4)},
+            "attack_any_t1": {"trained": a_rate(3, 4)},
             "refusal": {"ordinary": a_rate(0)},
             "accuracy": {"ordinary": a_rate(8)},
         },

@@ -129,6 +129,7 @@ def a_trainer(directory: Path, bus: AnsweringBus, *, stop: threading.Event | Non
             suites(ROWS),
             guarded_suite=GUARDED,
             side_run_suite=GUARDED,
+            sampled_suites=[suite for suite in suites(ROWS) if suite.name in experiment.evaluation.sampled],
             cross_play=SEEDS["harmful"] if experiment.cross_play else (),
         ),
         rules.algorithms,

@@ -283,6 +283,9 @@ class Evaluation(_Part):
     """In the first and the last round."""
     rows_between: int | None = Field(None, ge=1)
     """In intermediate rounds. None: as many."""
+    sampled: tuple[str, ...] = ()
+    """Suites of attacks that are also answered at temperature 1 in the first and the last round, one response a row. The report
+    has their rates as `attack_success_t1` and `attack_any_t1`. Left empty: every response is greedy."""
 
 
 class Experiment(_Part):

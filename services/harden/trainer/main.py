@@ -35,6 +35,7 @@ from harden.store.signing import Signer
 from harden.trainer import experiment as experiments
 from harden.trainer.algorithms.ports import Algorithm, Equipment
 from harden.trainer.config import TrainerConfig, TrainerSettings
+from harden.trainer.core import results
 from harden.trainer.core.replay import ReplayPool
 from harden.trainer.experiment import AlgorithmChoice, Experiment, run_id_of
 from harden.trainer.game.checkpoint import Checkpoints
@@ -110,6 +111,7 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
             guarded_suite=world.guarded_suite,
             side_run_suite=world.side_run_suite,
             goals=_goals(experiment, suites),
+            sampled_suites=_sampled(experiment, suites),
             cross_play=_seeds_of("cross_play", experiment.cross_play, suites) if experiment.cross_play else (),
         ),
         _algorithms(experiment, world, around.store),
@@ -199,6 +201,20 @@ def _goals(experiment: Experiment, suites: Sequence[Suite]) -> dict[str, list[Se
         goals: [seed for name in names for seed in _seeds_of("best_response.goals", name, suites)]
         for goals, names in experiment.best_response.goals.items()
     }
+
+
+def _sampled(experiment: Experiment, suites: Sequence[Suite]) -> list[Suite]:
+    """The suites of attacks that are also answered at temperature 1, in the order of the world."""
+    wanted = experiment.evaluation.sampled
+    attacks = [suite for suite in suites if results.ATTACK_SUCCESS in suite.measures]
+    known = {suite.name for suite in attacks}
+    for name in wanted:
+        if name not in known:
+            raise SetupError(
+                f"evaluation.sampled: the world has no suite of attacks {name!r}; it has "
+                f"{', '.join(suite.name for suite in attacks)}"
+            )
+    return [suite for suite in attacks if suite.name in wanted]
 
 
 def _seeds_of(key: str, name: str, suites: Sequence[Suite]) -> list[Seed]:

@@ -17,7 +17,7 @@ from harden.store.policies import fetch_manifest
 from harden.store.signing import VERIFY_KEY_FILE, Verifier
 from harden.topics import BOUTS, POLICIES, ROUNDS, STEPS
 from harden.trainer.core.admission import UNKNOWN_POLICY
-from harden.trainer.core.results import ACCURACY, ATTACK_SUCCESS, OUTCOME_MEASURES, REFUSAL, UNDECIDED_MEASURES
+from harden.trainer.core.results import ACCURACY, ATTACK_ANY, ATTACK_SUCCESS, OUTCOME_MEASURES, REFUSAL, UNDECIDED_MEASURES
 from harden.trainer.game.context import SIDE_RUN
 from harden.trainer.game.player import Player
 from harden.trainer.game.tasks.cross_play import CrossPlay
@@ -227,13 +227,39 @@ def test_an_evaluation_asks_every_case_of_its_suites(bus: AnsweringBus, before: 
     }
     assert {bout.response_sampling.temperature for bout in asked} == {0.0}
     rates = outcome["rates"]
-    of_attacks = (ATTACK_SUCCESS, *OUTCOME_MEASURES)
+    of_attacks = (ATTACK_SUCCESS, ATTACK_ANY, *OUTCOME_MEASURES)
     of_guarded = (REFUSAL, ACCURACY, *UNDECIDED_MEASURES.values())
     assert {measure: set(by_suite) for measure, by_suite in rates.items()} == {
         **{measure: {ATTACKED} for measure in of_attacks}, **{measure: {GUARDED} for measure in of_guarded},
     }  # fmt: skip
     assert (rates["attack_success"][ATTACKED]["k"], rates["attack_success"][ATTACKED]["n"]) == (rows, 2 * rows)
+    assert (rates["attack_any"][ATTACKED]["k"], rates["attack_any"][ATTACKED]["n"]) == (rows, rows)
     assert (rates["refusal"][GUARDED]["k"], rates["accuracy"][GUARDED]["k"], rates["accuracy"][GUARDED]["n"]) == (0, rows, rows)
+
+
+def test_an_evaluation_in_full_also_asks_the_sampled_suites_at_temperature_1(bus: AnsweringBus, before: Before) -> None:
+    trainer = before("round-0/evaluate", evaluation={"sampled": [ATTACKED]})
+    # No greedy response gives anything away.
+    bus.answers = lambda bout: [played(bout)] if bout.response_sampling.temperature else [a_judged(bout)]
+    rates = Evaluate(0, in_full=True).play(trainer.context)["rates"]
+    greedy, drawn = ([b for b in bouts(bus) if b.response_sampling.temperature == t] for t in (0.0, 1.0))
+    assert len(greedy) == 2 * ROWS
+    assert {bout.suite for bout in drawn} == {ATTACKED}
+    asked = {b.seed.seed_id: (b.attack_plan.recorded, b.num_responses) for b in greedy if b.suite == ATTACKED}
+    assert {b.seed.seed_id: (b.attack_plan.recorded, b.num_responses) for b in drawn} == asked
+    assert not {bout.bout_id for bout in greedy} & {bout.bout_id for bout in drawn}
+    counts = {
+        name: (by_suite[ATTACKED]["k"], by_suite[ATTACKED]["n"]) for name, by_suite in rates.items() if ATTACKED in by_suite
+    }
+    assert (counts[ATTACK_SUCCESS], counts["attack_success_t1"]) == ((0, 2 * ROWS), (ROWS, 2 * ROWS))
+    assert (counts[ATTACK_ANY], counts["attack_any_t1"]) == ((0, ROWS), (ROWS, ROWS))
+
+
+def test_between_the_first_and_the_last_round_nothing_is_asked_at_temperature_1(bus: AnsweringBus, before: Before) -> None:
+    trainer = before("round-0/evaluate", evaluation={"sampled": [ATTACKED]})
+    rates = Evaluate(0, in_full=False).play(trainer.context)["rates"]
+    assert {bout.response_sampling.temperature for bout in bouts(bus)} == {0.0}
+    assert not [name for name in rates if name.endswith("_t1")]
 
 
 def test_an_evaluation_names_the_policies_that_the_round_ended_with(before: Before) -> None:

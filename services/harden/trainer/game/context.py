@@ -40,6 +40,7 @@ class Material:
     guarded_suite: str
     side_run_suite: str
     goals: Mapping[str, Sequence[Seed]] = field(default_factory=dict)  # of the best response, by the name of the set
+    sampled_suites: Sequence[Suite] = ()  # also answered at temperature 1, in the first and the last round
     cross_play: Sequence[Seed] = ()  # what every round's attacker and every round's defender are compared on
 
     def seeds_for(self, recipe: str) -> Mapping[str, Sequence[Seed]]:
@@ -80,9 +81,9 @@ class GameContext:
         """The judged bouts of these ids; dead-lettered and expired ones are missing."""
         return self.inbox.take(bout_ids, self.experiment.schedule.bout_timeout_s, self.observer.waiting)
 
-    def rates(self, batch: BatchKey, suites: Sequence[Suite]) -> dict[str, dict[str, Rate]]:
-        """The current policies on these suites, by measure and suite."""
-        judged = self.ask(plan.evaluation_bouts(batch, suites, self.greedy()))
+    def rates(self, batch: BatchKey, suites: Sequence[Suite], sampling: Sampling | None = None) -> dict[str, dict[str, Rate]]:
+        """The current policies on these suites, by measure and suite. Responses are greedy unless `sampling` is given."""
+        judged = self.ask(plan.evaluation_bouts(batch, suites, sampling or self.greedy()))
         return results.rates(judged, {suite.name: suite.measures for suite in suites}, self.experiment.seed)
 
     def batch(self, round_: int, step: int, name: str, policies: Mapping[Role, PolicyRef] | None = None) -> BatchKey:
@@ -91,6 +92,10 @@ class GameContext:
 
     def greedy(self) -> Sampling:
         return Sampling(self.experiment.sampling.response.max_tokens, temperature=0.0)
+
+    def as_drawn(self) -> Sampling:
+        """At temperature 1: from the policy's own distribution."""
+        return Sampling(self.experiment.sampling.response.max_tokens, temperature=1.0)
 
     # Policies
 

@@ -22,7 +22,7 @@ from harden.domain.round import (
 )
 from harden.domain.seed import Seed
 from harden.domain.step import StepFinished
-from harden.trainer.core.results import MEASURES, Measured, to_json
+from harden.trainer.core.results import RECORDED_MEASURES, Measured, to_json
 from harden.trainer.game.rundir import RunDir
 
 Record = StepFinished | RoundFinished | SideRunFinished | BestResponseFinished | CrossPlayFinished | RunFinished
@@ -159,7 +159,7 @@ def attacks_to_json(attacks: Sequence[tuple[Seed, RecordedAttack]]) -> list[list
 
 
 def _rates(record: Mapping[str, Any]) -> Rates:
-    return {m: {suite: Rate(**rate) for suite, rate in record[m].items()} for m in MEASURES if m in record}
+    return {m: {suite: Rate(**rate) for suite, rate in record[m].items()} for m in RECORDED_MEASURES if m in record}
 
 
 def _policies(record: Mapping[str, Any]) -> dict[Role, str]:

@@ -10,7 +10,10 @@ from harden.trainer.game.context import GameContext
 
 @dataclass(frozen=True, slots=True)
 class Evaluate:
-    """`in_full`: on as many rows as the first and the last round; the rounds between may use fewer."""
+    """`in_full`: on as many rows as the first and the last round; the rounds between may use fewer.
+
+    In full, the suites that the experiment names (`evaluation.sampled`) are also answered at temperature 1, one response a row.
+    """
 
     round: int
     in_full: bool
@@ -31,6 +34,10 @@ class Evaluate:
         began = context.clock()
         suites = context.material.suites if self.in_full else context.material.suites_between
         rates = context.rates(context.batch(self.round, 0, "evaluate"), suites)
+        if self.in_full and context.material.sampled_suites:
+            # Asked apart, under ids of their own: the greedy figures are the same with them and without.
+            batch = context.batch(self.round, 0, "evaluate_t1")
+            rates |= results.of_samples(context.rates(batch, context.material.sampled_suites, context.as_drawn()))
         game = context.game
         game.records.evaluation(self.round, rates, context.policies(), context.clock() - began)
         for role in Role:
