@@ -179,6 +179,38 @@ def test_the_page_says_where_rounds_were_asked_differently_much(tmp_path: Path) 
     assert "<td>200</td></tr>" in page  # the other tables
 
 
+def test_the_page_says_how_many_subjects_any_cell_reaches_and_of_how_many_rows_each(tmp_path: Path) -> None:
+    # 200 rows of 40 subjects; the round between asked 80 of them.
+    some = {"attack_any": {"trained": a_rate(30, 40)}}
+    fewer = {"attack_success": {"trained": a_rate(8, 80)}, "attack_any": {"trained": a_rate(10, 40)}}
+    page = render(a_report(tmp_path / "run", [a_round(0, **some), a_round(1, **fewer), a_round(2, **some)]))
+    table = page[page.index("<th>subjects that any cell reaches</th>") :]
+    row = table[table.index("<tr><td>trained</td>") : table.index("</tbody>")]
+    assert re.findall(r"(\d+)%<small>", row) == ["75", "25", "75"]
+    assert "<td>40</td><td>2–5</td></tr>" in row
+    assert "temperature 1" not in page
+
+
+def test_the_page_shows_rates_at_temperature_1_of_the_rounds_that_have_them(tmp_path: Path) -> None:
+    drawn = {"attack_success_t1": {"trained": a_rate(60)}, "attack_any_t1": {"trained": a_rate(36, 40)}}
+    page = render(a_report(tmp_path / "run", [a_round(0, **drawn), a_round(1)]))
+    table = page[page.index("<th>attack success, temperature 1</th>") :]
+    row = table[table.index("<tr><td>trained</td>") : table.index("</tbody>")]
+    assert "30%<small>25–35%</small>" in row
+    assert "<td>–</td><td>200</td></tr>" in row
+    reached = table[table.index("<th>subjects that any cell reaches, temperature 1</th>") :]
+    assert "<td>40</td><td>5</td></tr>" in reached[: reached.index("</tbody>")]
+
+
+def test_a_report_of_a_log_has_what_any_cell_reaches_and_what_was_drawn_at_temperature_1() -> None:
+    (one,) = of_facts([facts.a_round(k=3)]).rounds
+    assert (one.attack_any["trained"].k, one.attack_any["trained"].n) == (2, 4)
+    assert one.attack_success_t1["trained"].k == 4
+    assert one.attack_any_t1["trained"].k == 3
+    old = replace(facts.a_round(), rates={"attack_success": {"trained": facts.a_rate()}, "refusal": {}, "accuracy": {}})
+    assert of_facts([old]).rounds[0].attack_any == {}
+
+
 def test_the_page_shows_a_sum_that_does_not_add_up(tmp_path: Path) -> None:
     off = a_round(1, bouts={"scheduled": 10, "trained": 7, "dropped": {}, "dead_lettered": 0, "expired": 0})
     assert "<td>NO</td>" in render(a_report(tmp_path / "run", [a_round(0), off]))

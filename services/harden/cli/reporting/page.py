@@ -41,6 +41,8 @@ def render(report: Report) -> str:
         short=short,
         cell=cell,
         sizes=sizes,
+        measured=measured,
+        rows_each=rows_each,
         suite_title=lambda name: title_of(report, name),
     )
     rounds = report.rounds
@@ -208,6 +210,21 @@ def sizes(rates: Iterable[Rate | Undefined]) -> str:
     """The number of rows behind the rates of a line: one number, or the fewest and the most where rounds differ."""
     counts = {rate.n for rate in rates if isinstance(rate, Rate)}
     return "–".join(str(n) for n in sorted({min(counts), max(counts)})) if counts else ""
+
+
+def measured(rounds: Sequence[Round], measure: str) -> list[str]:
+    """The suites that some round has this measure of, in the order of the first round."""
+    return list(dict.fromkeys(name for one in rounds for name in getattr(one, measure)))
+
+
+def rows_each(rounds: Sequence[Round], suite: str, reached: str, rows: str) -> str:
+    """How many rows the suite has for each subject: one number, or the fewest and the most where rounds differ.
+
+    `reached` and `rows`: the measures that count subjects and rows.
+    """
+    pairs = [(getattr(one, reached).get(suite), getattr(one, rows).get(suite)) for one in rounds]
+    counts = {of.n / by.n for by, of in pairs if by and of and by.n}
+    return "–".join(number(n) for n in sorted({min(counts), max(counts)})) if counts else ""
 
 
 def number(value: float | None, unit: str = "") -> str:

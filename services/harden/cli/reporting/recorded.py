@@ -24,7 +24,13 @@ from harden.trainer.core import results
 from harden.trainer.experiment import Experiment, run_id_of
 from harden.worlds import registry
 
-MEASURES = (results.ATTACK_SUCCESS, results.REFUSAL, results.ACCURACY)
+MEASURES = (
+    results.ATTACK_SUCCESS,
+    results.ATTACK_ANY,
+    *results.SAMPLED_MEASURES.values(),
+    results.REFUSAL,
+    results.ACCURACY,
+)
 MAX_RECORDS = 2000
 
 

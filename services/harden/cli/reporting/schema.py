@@ -105,6 +105,12 @@ class Round(Part):
 
     round: int = Field(ge=0)
     attack_success: dict[str, Rate]
+    # Share of subjects (seeds) that at least one row of the suite reached; n is the number of subjects. It grows with the
+    # number of rows that a subject has.
+    attack_any: dict[str, Rate] = {}
+    # Of responses at temperature 1, in the first and the last round, for the suites that the experiment names.
+    attack_success_t1: dict[str, Rate] = {}
+    attack_any_t1: dict[str, Rate] = {}
     attacks: dict[str, Outcomes] = {}
     undecided: Undecided = Undecided()
     refusal: dict[str, Rate]
