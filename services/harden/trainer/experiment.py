@@ -387,9 +387,10 @@ CHANGEABLE = ("schedule.rounds", "schedule.in_flight_steps", "schedule.bout_time
 def refuse_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """SetupError naming what differs between the experiment that a run began with and the experiment it resumes with.
 
-    Both as JSON. More rounds and other timeouts are allowed.
+    Both as JSON. More rounds and other timeouts are allowed, and keys that did not exist yet when the run began, at their
+    defaults.
     """
-    old, new = dict(_leaves(before)), dict(_leaves(now))
+    old, new = dict(_leaves(_with_defaults(before))), dict(_leaves(now))
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key) and key not in CHANGEABLE]
     if changed:
         named = "; ".join(f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in changed)
@@ -397,6 +398,14 @@ def refuse_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             f"the experiment is not the one that this run began with: {named}. "
             "Put it back, or begin a new run in another directory"
         )
+
+
+def _with_defaults(before: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As it is where it can no longer be read: then it differs, and the difference is named."""
+    try:
+        return Experiment.model_validate(before).model_dump(mode="json")
+    except ValidationError:
+        return before
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

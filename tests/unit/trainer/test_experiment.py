@@ -109,6 +109,15 @@ def test_a_run_goes_on_with_more_rounds_and_other_timeouts() -> None:
     experiments.refuse_changed(before, now)
 
 
+def test_a_run_goes_on_where_a_key_is_new_and_left_at_its_default() -> None:
+    now = experiments.load(DEMO).model_dump(mode="json")
+    before = copy.deepcopy(now)
+    del before["guard"]
+    experiments.refuse_changed(before, now)
+    with pytest.raises(SetupError, match="guard was False and is True"):
+        experiments.refuse_changed(before, now | {"guard": True})
+
+
 def test_a_run_does_not_go_on_with_another_recipe_and_says_what_changed() -> None:
     before = experiments.load(DEMO).model_dump(mode="json")
     now = copy.deepcopy(before)

@@ -101,7 +101,7 @@ class ArenaOracle:
     """
 
     name = "arena_oracle"
-    version = "2"
+    version = "3"
     attack_questions = (PROMPT_HARMFUL, ON_GOAL, LOOSELY_ON_GOAL, FAMILY)
     response_questions = (RESPONSE_HARMFUL, REFUSAL, CORRECT, OUTCOME)
 
