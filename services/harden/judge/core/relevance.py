@@ -9,6 +9,8 @@ import re
 
 # Shorter answers are given no opinion: "paris" shares no word with the question for a capital.
 MIN_ANSWER_WORDS = 24
+# The same of `is_off_topic`. Below it an answer seldom has room to name its subject.
+MIN_OFF_TOPIC_WORDS = 8
 # Words of the answer that are its opening.
 OPENING_WORDS = 60
 # Of either text, in Latin letters. Below it the two may be in other languages or encoded, and need share nothing.
@@ -31,6 +33,8 @@ topics unique up us use used using very want was way ways we were what when wher
 with work works world would write you your
 """
 _EMPTY = frozenset(_EMPTY_WORDS.split())
+# More of them. `is_off_topic` leaves out both lists by their stems: "created" says as little as "create".
+_MORE_EMPTY_WORDS = "among between big famous high low old popular small"
 _WORD = re.compile(r"[a-z]{3,}")
 _LETTER = re.compile(r"[^\W\d_]")
 _LATIN = re.compile(r"[A-Za-z]")
@@ -42,6 +46,15 @@ def is_unrelated(requests: tuple[str, ...], answer: str) -> bool:
     if len(words) < MIN_ANSWER_WORDS or not all(_is_latin(text) for text in (*requests, answer)):
         return False
     asked = set().union(*map(stems, requests))
+    return bool(asked) and asked.isdisjoint(stems(" ".join(words[:OPENING_WORDS])))
+
+
+def is_off_topic(requests: tuple[str, ...], answer: str) -> bool:
+    """As `is_unrelated`, of answers from 8 words on, and no inflected form of a word that fits any subject counts as shared."""
+    words = answer.split()
+    if len(words) < MIN_OFF_TOPIC_WORDS or not all(_is_latin(text) for text in (*requests, answer)):
+        return False
+    asked = set().union(*map(stems, requests)) - _EMPTY_STEMS
     return bool(asked) and asked.isdisjoint(stems(" ".join(words[:OPENING_WORDS])))
 
 
@@ -61,3 +74,6 @@ def _stem(word: str) -> str:
 def _is_latin(text: str) -> bool:
     letters = len(_LETTER.findall(text))
     return letters > 0 and len(_LATIN.findall(text)) >= MIN_LATIN_SHARE * letters
+
+
+_EMPTY_STEMS = frozenset(map(_stem, (*_EMPTY, *_MORE_EMPTY_WORDS.split())))
