@@ -50,7 +50,7 @@ def test_the_ablations_that_ship_use_as_many_bouts_and_steps_in_every_arm() -> N
     for job in studies.load(SHIPPED).jobs:
         part = job.experiment.defender
         if job.arm != "guard":
-            assert (part.steps, part.settings.bouts_per_step) == (10, 48)
+            assert (part.steps, part.settings.bouts_per_step) == (9, 48)
             shares = sum(one.share for one in part.settings.mix if one.category == "harmful")
             assert shares == pytest.approx(0.37), job.arm
 
