@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from harden.bus.memory import MemoryBus
-from harden.cli.demo import DEMO
+from harden.cli.demo import DEMO, with_changes
 from harden.cli.reporting.schema import Components
+from harden.domain.bout import Role
 from harden.domain.errors import SetupError
 from harden.domain.round import RoundFinished, RunFinished
 from harden.local.interrupts import Interrupted, Interrupts
@@ -146,3 +147,13 @@ def test_handlers_are_as_before_afterwards() -> None:
     with Interrupts():
         pass
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_seed_rounds_and_a_world_on_the_command_line_are_checked_as_the_file_is() -> None:
+    shipped = experiments.load(DEMO)
+    changed = with_changes(shipped, 3, 1, "arena_b")
+    assert (changed.seed, changed.schedule.rounds, changed.world) == (3, 1, "arena_b")
+    assert changed.policy_source(Role.DEFENDER) == "arena_b:defender"
+    assert with_changes(shipped, None, None) == shipped
+    with pytest.raises(SetupError, match=r"--seed, --rounds and --world: world: .*atlantis"):
+        with_changes(shipped, None, None, "atlantis")
