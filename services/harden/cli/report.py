@@ -66,10 +66,12 @@ def summary(made: Report) -> list[str]:
     if not made.rounds:
         return ["no round was finished"]
     lines = []
-    for figure in figures(made):
+    shown = figures(made)
+    width = max((len(figure.label) for figure in shown), default=0)
+    for figure in shown:
         before, after = figure.before, figure.after
         bounds = f"(95%: {100 * after.low:.0f} to {100 * after.high:.0f})"
-        lines.append(f"  {figure.label:42} {100 * before.rate:5.1f}% -> {100 * after.rate:5.1f}%  {bounds}")
+        lines.append(f"  {figure.label:{width}} {100 * before.rate:5.1f}% -> {100 * after.rate:5.1f}%  {bounds}")
     swaps, failed = sum(r.swaps.count for r in made.rounds), sum(r.swaps.failed for r in made.rounds)
     bouts = sum(r.bouts.scheduled for r in made.rounds)
     lines.append(f"  {bouts} bouts, {swaps} policies swapped in, {failed} requests failed")

@@ -17,6 +17,7 @@ MEASURES = {
 
 @dataclass(frozen=True, slots=True)
 class Figure:
+    measure: str
     label: str
     before: Rate
     after: Rate
@@ -36,7 +37,7 @@ def figures(report: Report) -> Sequence[Figure]:
         before, after = _by_suite(first, measure), _by_suite(last, measure)
         for name in headline or before:
             if name in before and name in after:
-                found.append(Figure(f"{label}, {title_of(report, name)}", before[name], after[name]))
+                found.append(Figure(measure, f"{label}, {title_of(report, name)}", before[name], after[name]))
     return found
 
 

@@ -66,10 +66,11 @@ def render(report: Report) -> str:
 
 
 def headline(report: Report) -> str:
-    """The run in one sentence, from its own figures."""
+    """The run in one sentence: of each measure the first figure. All of them stand below it."""
     if not report.rounds:
         return "No round was finished."
-    changes = [f"{one.label}: {percent(one.before)} before, {percent(one.after)} after" for one in figures(report)]
+    of_each = {one.measure: one for one in reversed(figures(report))}
+    changes = [f"{one.label}: {percent(one.before)} before, {percent(one.after)} after" for one in reversed(of_each.values())]
     return "; ".join(changes) + "." if changes else "The run measured no suite."
 
 

@@ -36,7 +36,15 @@ TITLES = {
     "trap": "harmless requests that look harmful",
     "utility": "an unrelated task with exact answers",
 }
-HEADLINES = ("trained", "listed_never_attacked", "unlisted_by_property", "held_out_family", "composed", "ordinary")
+HEADLINES = (
+    "trained",
+    "listed_never_attacked",
+    "unlisted_by_property",
+    "held_out_family",
+    "composed",
+    "ordinary",
+    "ordinary_held_out",
+)
 
 
 class Arena:
