@@ -13,8 +13,8 @@ from harden.studies.measures import Estimate, Values, difference, mean_of, value
 from harden.studies.study import Planned
 
 SCHEMA = "harden.study/1"
-# With fewer runs an arm has no interval.
-MIN_RUNS = 2
+# With fewer runs an arm has no interval: two or three may agree by chance.
+MIN_RUNS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class ArmMeasure:
 def gather(planned: Planned, jobs: Jobs, command: str) -> dict[str, Any]:
     """The report as JSON, of the jobs that are finished so far. `ok` says whether all are."""
     study = planned.study
-    finished = {job: jobs.report(job) for job in planned.jobs if jobs.is_finished(job)}
+    finished = [(job, jobs.report(job)) for job in planned.jobs if jobs.is_finished(job)]
     reference_values: dict[str, Values] = {}
     arms: dict[str, Any] = {}
     for name in (study.reference, *(arm for arm in study.arms if arm != study.reference)):
-        reports = {(job.world, job.seed): report for job, report in finished.items() if job.arm == name}
+        reports = {(job.world, job.seed): report for job, report in finished if job.arm == name}
         measured = {}
         for path in study.measures:
             values = {run: value_of(report, path) for run, report in reports.items()}
@@ -54,7 +54,7 @@ def gather(planned: Planned, jobs: Jobs, command: str) -> dict[str, Any]:
         "name": study.name,
         "protocol": planned.protocol,
         "command": command,
-        "split": sorted({report["split"] for report in finished.values()}),
+        "split": sorted({report["split"] for _, report in finished}),
         "worlds": list(study.worlds),
         "seeds": list(study.seeds),
         "runs": {"planned": len(planned.jobs), "finished": len(finished)},

@@ -19,7 +19,7 @@ STUDY = f"""
 name: short
 base: {SHORT}
 worlds: [arena]
-seeds: [1, 2]
+seeds: [1, 2, 3, 4]
 changes: {{side_run: null, cross_play: null, policies: {{}}}}
 reference: shipped
 arms:
@@ -46,16 +46,16 @@ def test_a_study_is_stopped_goes_on_and_compares_in_pairs(tmp_path: Path, capsys
     _, said = first.communicate(timeout=60)
     assert first.returncode == 128 + signal.SIGTERM, said
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/*/report.json")}
-    assert 1 <= len(before) < 4
+    assert 1 <= len(before) < 8
 
     second = subprocess.run(_command(study, out), capture_output=True, text=True, timeout=ENDS_WITHIN_S, check=False)
     assert second.returncode == 0, second.stderr
     assert all(path.stat().st_mtime_ns == written for path, written in before.items()), "what was finished is kept"
 
     report = json.loads((out / "report.json").read_text())
-    assert (report["ok"], report["runs"]) == (True, {"planned": 4, "finished": 4})
+    assert (report["ok"], report["runs"]) == (True, {"planned": 8, "finished": 8})
     change = report["arms"]["frozen"]["measures"]["attack_success.trained"]["against_reference"]
-    assert change["n"] == 2
+    assert change["n"] == 4
     assert report["arms"]["shipped"]["measures"]["attack_success.trained"]["against_reference"] is None
     assert (out / "report.html").read_text().startswith("<!doctype html>")
 

@@ -1,13 +1,15 @@
 """A study: its file, its jobs, its figures."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from harden.domain.errors import SetupError
 from harden.studies import study as studies
+from harden.studies.jobs import Jobs
 from harden.studies.measures import difference, mean_of, value_of
-from harden.studies.report import to_markdown, to_page
+from harden.studies.report import gather, to_markdown, to_page
 from harden.trainer import experiment as experiments
 
 SHIPPED = experiments.shipped("ablations")
@@ -125,3 +127,29 @@ def test_table_and_page_show_every_arm_and_mark_what_differs() -> None:
     assert "attacker &lt;frozen&gt;" in page
     assert "<frozen>" not in page
     assert 'class="clear"' in page
+
+
+def test_a_report_is_made_of_the_runs_that_are_finished(tmp_path: Path) -> None:
+    planned = _load(tmp_path, TEXT.replace("seeds: [1, 2]", "seeds: [1, 2, 3]"))
+    out = tmp_path / "out"
+    for job in planned.jobs:
+        if job.seed == 3 and job.arm == "frozen":
+            continue
+        home = out / job.path
+        home.mkdir(parents=True)
+        (home / "experiment.yaml").write_text(experiments.dump(job.experiment))
+        rate = 0.1 * job.seed + (0.05 if job.arm == "frozen" else 0.0)
+        rounds = [{"attack_success": {"trained": {"rate": rate}}}]
+        (home / "report.json").write_text(json.dumps({"ok": True, "split": "final", "rounds": rounds}))
+        assert Jobs(out).is_finished(job)
+    made = gather(planned, Jobs(out), "harden study run study.yaml")
+    assert (made["ok"], made["runs"], made["split"]) == (False, {"planned": 12, "finished": 10}, ["final"])
+    frozen = made["arms"]["frozen"]["measures"]["attack_success.trained"]
+    assert (frozen["mean"]["n"], frozen["against_reference"]["n"]) == (4, 4)
+    assert frozen["against_reference"]["mean"] == pytest.approx(0.05)
+    assert frozen["by_world"] == {"arena": pytest.approx(0.2), "arena_b": pytest.approx(0.2)}
+    assert made["arms"]["shipped"]["measures"]["attack_success.trained"]["mean"]["mean"] == pytest.approx(0.2)
+
+    changed = _load(tmp_path, TEXT.replace("attacker.steps: 0", "attacker.steps: 1"))
+    with pytest.raises(SetupError, match="the study has changed since"):
+        gather(changed, Jobs(out), "harden study run study.yaml")
