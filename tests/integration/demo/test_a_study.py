@@ -1,4 +1,4 @@
-"""A study as its own process: it is stopped after a run, goes on where it was, and compares what it played."""
+"""A study as its own process: it is stopped after a run, goes on where it was, and says what its runs measured."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ STUDY = f"""
 name: short
 base: {SHORT}
 worlds: [arena]
-seeds: [1, 2, 3, 4]
+seeds: [1, 2]
 changes: {{side_run: null, cross_play: null, policies: {{}}}}
 reference: shipped
 arms:
@@ -33,7 +33,7 @@ def _command(study: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", "harden.cli.main", "study", "run", str(study), "--out", str(out), "--jobs", "2"]
 
 
-def test_a_study_is_stopped_goes_on_and_compares_in_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study_is_stopped_goes_on_and_makes_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study, out = tmp_path / "study.yaml", tmp_path / "out"
     study.write_text(STUDY)
     first = subprocess.Popen(_command(study, out), stderr=subprocess.PIPE, text=True)
@@ -46,17 +46,19 @@ def test_a_study_is_stopped_goes_on_and_compares_in_pairs(tmp_path: Path, capsys
     _, said = first.communicate(timeout=60)
     assert first.returncode == 128 + signal.SIGTERM, said
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/*/report.json")}
-    assert 1 <= len(before) < 8
+    assert 1 <= len(before) < 4
 
     second = subprocess.run(_command(study, out), capture_output=True, text=True, timeout=ENDS_WITHIN_S, check=False)
     assert second.returncode == 0, second.stderr
     assert all(path.stat().st_mtime_ns == written for path, written in before.items()), "what was finished is kept"
 
     report = json.loads((out / "report.json").read_text())
-    assert (report["ok"], report["runs"]) == (True, {"planned": 8, "finished": 8})
-    change = report["arms"]["frozen"]["measures"]["attack_success.trained"]["against_reference"]
-    assert change["n"] == 4
-    assert report["arms"]["shipped"]["measures"]["attack_success.trained"]["against_reference"] is None
+    assert (report["ok"], report["runs"]) == (True, {"planned": 4, "finished": 4})
+    for arm in ("shipped", "frozen"):
+        measured = report["arms"][arm]["measures"]["attack_success.trained"]
+        # Two runs an arm are too few for an interval.
+        assert (measured["mean"], measured["against_reference"]) == (None, None)
+        assert 0 <= measured["by_world"]["arena"] <= 1
     assert (out / "report.html").read_text().startswith("<!doctype html>")
 
     capsys.readouterr()

@@ -14,7 +14,9 @@ from harden.local.kafka import LocalKafka, answers, fetch, find_java
 from tests.support.workers import wait_until
 
 PARENT = """
-import sys, time
+import signal, sys, time
+# A shell that starts us in the background has SIGINT ignored, and a child inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from harden.local.kafka import LocalKafka
 with LocalKafka(Path(sys.argv[1])) as node:
