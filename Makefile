@@ -26,7 +26,7 @@ demo:  ## the whole ring on this machine, real Kafka and Triton: play, harden, r
 demo-in-process:  ## the same ring in one process: no Java, no Triton
 	@tools/setup/python.sh run && exec .venv/bin/harden demo --in-process $(ARGS)
 
-ablations:  ## the demo's game with one part left out, five seeds, two worlds; to runs/ablations (about 40 min on two cores)
+ablations:  ## the demo's game with one part left out, five seeds, two worlds; to runs/ablations (about 70 min on two cores)
 	@tools/setup/python.sh run && exec .venv/bin/harden study run experiments/ablations.yaml $(ARGS)
 
 test-fast:  ## every test that needs no service, about a minute
