@@ -4,12 +4,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from harden.cli.main import run as harden
+from tests.support.workers import wait_until
 
 pytestmark = [pytest.mark.slow]
 SHORT = Path(__file__).parent / "short.yaml"
@@ -37,11 +37,7 @@ def test_a_study_is_stopped_goes_on_and_makes_its_report(tmp_path: Path, capsys:
     study, out = tmp_path / "study.yaml", tmp_path / "out"
     study.write_text(STUDY)
     first = subprocess.Popen(_command(study, out), stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + ENDS_WITHIN_S
-    finished = 0
-    while not finished and time.monotonic() < deadline and first.poll() is None:
-        finished = len(list(out.glob("*/*/report.json")))
-        time.sleep(0.2)
+    wait_until(lambda: any(out.glob("*/*/report.json")) or first.poll() is not None, "a finished run", ENDS_WITHIN_S)
     first.send_signal(signal.SIGTERM)
     _, said = first.communicate(timeout=60)
     assert first.returncode == 128 + signal.SIGTERM, said

@@ -124,7 +124,7 @@ def test_a_loaded_tokenizer_reads_a_rendered_conversation_as_training_did(tmp_pa
 
 @pytest.mark.parametrize("world", sorted({world for world, _ in SHIPPED}))
 def test_a_shipped_attacker_can_ask_for_goals_that_the_game_never_attacks(world: str) -> None:
-    """Otherwise a best response on such goals would fail whatever the defender does."""
+    """An attacker that cannot name a potion never gets its recipe, so the best response would show nothing of the defender."""
     arena = registry.load(world)
     engine = TransformersLoader().load(arena.policies["attacker"])
     suites = {suite.name: suite for suite in arena.suites(Split.TUNE, 60)}

@@ -72,7 +72,7 @@ class ArenaGuard:
 
     def __init__(self, lore: Lore) -> None:
         self._lore = lore
-        # Stands in the text for whatever a picture shows: the reader knows no question without a name.
+        # The reader knows only questions that name a potion, so this name takes the place of what a picture shows.
         self._shown = f"<image> {lore.world.potions[0].name} </image>"
 
     def question(self, conversation: Conversation) -> Conversation | None:
