@@ -140,6 +140,17 @@ def test_only_suites_of_attacks_are_answered_at_temperature_1(tmp_path: Path, na
         loop.trainer()
 
 
+def test_the_monitor_may_limit_over_refusal_on_suites_of_benign_requests_only(tmp_path: Path) -> None:
+    bus = MemoryBus()
+    bus.create_topics()
+    unknown = {"max_over_refusal_on": {"ordinary_held_out": 0.5, "trained": 0.5}}
+    with (
+        a_loop(bus, tmp_path, monitor=unknown) as loop,
+        pytest.raises(SetupError, match=r"max_over_refusal_on: .* no suite of benign requests 'trained'; it has ordinary, "),
+    ):
+        loop.trainer()
+
+
 def test_hostile_messages_on_every_topic_are_buried_and_the_ring_goes_on(bus: Bus, tmp_path: Path) -> None:
     producer = bus.producer(client_id="hostile")
     producer.send([message for topic in WORK for message in hostile(topic)])

@@ -96,24 +96,12 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     policy_log = PolicyLog(around.bus, around.store, around.signer, service=SERVICE, run_id=game.run_id, now=around.now)
     publisher = Publisher(policy_log, around.store, run_id=game.run_id, num_replicas=settings.replicas)
     publisher.swaps = game.swaps
-    suites = world.suites(experiment.evaluation.split, experiment.evaluation.rows)
+    material = _material(experiment, world, seeds)
     on_ready()
-    measured = experiment.evaluation
     context = GameContext(
         experiment,
         game,
-        Material(
-            seeds,
-            attacked=[seed for category in categories for seed in seeds[category]],
-            suites=suites,
-            suites_between=world.suites(measured.split, measured.rows_between or measured.rows),
-            monitor_suites=[one for one in world.suites(Split.MONITOR, measured.rows) if one.name == world.guarded_suite],
-            guarded_suite=world.guarded_suite,
-            side_run_suite=world.side_run_suite,
-            goals=_goals(experiment, suites),
-            sampled_suites=_sampled(experiment, suites),
-            cross_play=_seeds_of("cross_play", experiment.cross_play, suites) if experiment.cross_play else (),
-        ),
+        material,
         _algorithms(experiment, world, around.store),
         ring,
         Inbox(ring, game.ledger, publisher, around.stop, around.now),
@@ -131,6 +119,23 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     )
     schedule = plugins.load(plugins.SCHEDULES, experiment.schedule.name)(experiment.lengths)
     return Trainer(schedule, context, checkpoints, around.log_bytes)
+
+
+def _material(experiment: Experiment, world: World, seeds: Mapping[str, Sequence[Seed]]) -> Material:
+    measured = experiment.evaluation
+    suites = world.suites(measured.split, measured.rows)
+    return Material(
+        seeds,
+        attacked=[seed for category in attacked(world) for seed in seeds[category]],
+        suites=suites,
+        suites_between=world.suites(measured.split, measured.rows_between or measured.rows),
+        monitor_suites=_monitored(experiment, world),
+        guarded_suite=world.guarded_suite,
+        side_run_suite=world.side_run_suite,
+        goals=_goals(experiment, suites),
+        sampled_suites=_sampled(experiment, suites),
+        cross_play=_seeds_of("cross_play", experiment.cross_play, suites) if experiment.cross_play else (),
+    )
 
 
 def _algorithms(experiment: Experiment, world: World, store: BlobStore) -> dict[str, Algorithm]:
@@ -201,6 +206,19 @@ def _goals(experiment: Experiment, suites: Sequence[Suite]) -> dict[str, list[Se
         goals: [seed for name in names for seed in _seeds_of("best_response.goals", name, suites)]
         for goals, names in experiment.best_response.goals.items()
     }
+
+
+def _monitored(experiment: Experiment, world: World) -> list[Suite]:
+    """The suites that the monitor decides by, on rows of their own."""
+    suites = world.suites(Split.MONITOR, experiment.evaluation.rows)
+    benign = [suite.name for suite in suites if results.REFUSAL in suite.measures]
+    limited = experiment.monitor.max_over_refusal_on
+    for name in limited:
+        if name not in benign:
+            raise SetupError(
+                f"monitor.max_over_refusal_on: the world has no suite of benign requests {name!r}; it has {', '.join(benign)}"
+            )
+    return [suite for suite in suites if suite.name == world.guarded_suite or suite.name in limited]
 
 
 def _sampled(experiment: Experiment, suites: Sequence[Suite]) -> list[Suite]:

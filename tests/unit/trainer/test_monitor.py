@@ -70,3 +70,22 @@ def test_a_rule_can_be_switched_off() -> None:
 def test_a_breach_reads_like_a_sentence() -> None:
     (breach,) = breaches(evidence(refused=40), LIMITS, "ordinary")
     assert str(breach) == "over_refusal: the upper bound 0.498 is beyond 0.15"
+
+
+def test_a_limit_on_another_suite_of_benign_requests_is_kept_by_that_suite() -> None:
+    """Wilson's upper bounds: 8 of 100 is .150, 20 of 100 is .289."""
+    given = evidence(refused=8)
+    rates = {**given.rates, "refusal": {**given.rates["refusal"], "strangers": wilson(20, 100).to_json()}}
+    within, beyond = (Limits(max_over_refusal_on={"strangers": limit}) for limit in (0.29, 0.28))
+    assert breaches(Evidence(rates, ()), Limits(), "ordinary") == []
+    assert breaches(Evidence(rates, ()), within, "ordinary") == []
+    (breach,) = breaches(Evidence(rates, ()), beyond, "ordinary")
+    assert (breach.rule, str(breach)) == (
+        "over_refusal",
+        "over_refusal on strangers: the upper bound 0.289 is beyond 0.28",
+    )
+
+
+def test_a_limited_suite_without_a_row_does_not_pass() -> None:
+    (breach,) = breaches(evidence(), Limits(max_over_refusal_on={"strangers": 0.9}), "ordinary")
+    assert str(breach) == "over_refusal on strangers: nothing was measured, so the limit counts as broken"
