@@ -112,7 +112,8 @@ def _short(quick: bool) -> Experiment:
     content["side_run"] = None
     content["best_response"] = content["cross_play"] = None
     # So short a run may break a limit, and a rollback is not what is measured.
-    content["monitor"] |= {key: None for key in content["monitor"] if key.startswith(("max_", "min_"))}
+    limits = [key for key in content["monitor"] if key.startswith(("max_", "min_"))]
+    content["monitor"] |= {**dict.fromkeys(limits), "max_over_refusal_on": {}}
     if quick:
         content["evaluation"] = {"rows": 10}
         content["measure"] = {"seeds": 4, "attacks_per_seed": 2}
