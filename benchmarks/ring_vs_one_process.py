@@ -112,8 +112,7 @@ def _short(quick: bool) -> Experiment:
     content["side_run"] = None
     content["best_response"] = content["cross_play"] = None
     # So short a run may break a limit, and a rollback is not what is measured.
-    limits = [key for key in content["monitor"] if key.startswith(("max_", "min_"))]
-    content["monitor"] |= {**dict.fromkeys(limits), "max_over_refusal_on": {}}
+    content["monitor"] |= {key: None for key in content["monitor"] if key.startswith(("max_", "min_"))}
     if quick:
         content["evaluation"] = {"rows": 10}
         content["measure"] = {"seeds": 4, "attacks_per_seed": 2}

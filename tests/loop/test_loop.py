@@ -140,15 +140,37 @@ def test_only_suites_of_attacks_are_answered_at_temperature_1(tmp_path: Path, na
         loop.trainer()
 
 
-def test_the_monitor_may_limit_over_refusal_on_suites_of_benign_requests_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("trained", "has no suite of benign requests 'trained'; it has ordinary_held_out, "),
+        ("ordinary", "'ordinary' is the guarded suite; its limit is max_over_refusal"),
+    ],
+)
+def test_the_monitor_limits_over_refusal_on_further_suites_of_benign_requests_only(
+    tmp_path: Path, name: str, says: str
+) -> None:
     bus = MemoryBus()
     bus.create_topics()
-    unknown = {"max_over_refusal_on": {"ordinary_held_out": 0.5, "trained": 0.5}}
     with (
-        a_loop(bus, tmp_path, monitor=unknown) as loop,
-        pytest.raises(SetupError, match=r"max_over_refusal_on: .* no suite of benign requests 'trained'; it has ordinary, "),
+        a_loop(bus, tmp_path, monitor={"max_over_refusal_on": {"ordinary_held_out": 0.5, name: 0.5}}) as loop,
+        pytest.raises(SetupError, match=f"max_over_refusal_on: .*{says}"),
     ):
         loop.trainer()
+
+
+def test_a_phase_that_breaks_the_limit_of_a_further_suite_is_rejected(tmp_path: Path) -> None:
+    """No number of rows shows that nothing is refused, so a limit of 0 is always broken."""
+    bus = MemoryBus()
+    bus.create_topics()
+    off = {"max_over_refusal": None, "min_benign_accuracy": None, "max_zero_variance": None, "max_undecided": None}
+    monitor = {**off, "max_over_refusal_on": {"ordinary_held_out": 0.0}, "retries": 0}
+    with a_loop(bus, tmp_path, monitor=monitor) as loop:
+        loop.trainer().run()
+    last = json.loads((loop.run_dir / "rounds/1.json").read_text())
+    assert last["rolled_back"]
+    (breach,) = last["monitor"]["breaches"]
+    assert "over_refusal on ordinary_held_out: the upper bound" in breach
 
 
 def test_hostile_messages_on_every_topic_are_buried_and_the_ring_goes_on(bus: Bus, tmp_path: Path) -> None:

@@ -72,8 +72,7 @@ class Surroundings:
 def build(settings: TrainerSettings, experiment: Experiment, around: Surroundings, on_ready: Callable[[], None]) -> Trainer:
     """The trainer at the point where its run directory says it is. Waits for seeds; `on_ready` is called when it has them."""
     world = registry.load(experiment.world)
-    categories = attacked(world)
-    seeds = read_seeds(around.bus, experiment, categories, timeout_s=settings.seeds_timeout_s, stop=around.stop)
+    seeds = read_seeds(around.bus, experiment, attacked(world), timeout_s=settings.seeds_timeout_s, stop=around.stop)
     run_dir = RunDir(settings.run_dir)
     run_id = run_id_of(experiment)
 
@@ -211,12 +210,14 @@ def _goals(experiment: Experiment, suites: Sequence[Suite]) -> dict[str, list[Se
 def _monitored(experiment: Experiment, world: World) -> list[Suite]:
     """The suites that the monitor decides by, on rows of their own."""
     suites = world.suites(Split.MONITOR, experiment.evaluation.rows)
-    benign = [suite.name for suite in suites if results.REFUSAL in suite.measures]
-    limited = experiment.monitor.max_over_refusal_on
+    others = [suite.name for suite in suites if results.REFUSAL in suite.measures and suite.name != world.guarded_suite]
+    limited = experiment.monitor.max_over_refusal_on or {}
     for name in limited:
-        if name not in benign:
+        if name == world.guarded_suite:
+            raise SetupError(f"monitor.max_over_refusal_on: {name!r} is the guarded suite; its limit is max_over_refusal")
+        if name not in others:
             raise SetupError(
-                f"monitor.max_over_refusal_on: the world has no suite of benign requests {name!r}; it has {', '.join(benign)}"
+                f"monitor.max_over_refusal_on: the world has no suite of benign requests {name!r}; it has {', '.join(others)}"
             )
     return [suite for suite in suites if suite.name == world.guarded_suite or suite.name in limited]
 

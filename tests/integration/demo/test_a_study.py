@@ -37,8 +37,10 @@ def test_a_study_is_stopped_goes_on_and_makes_its_report(tmp_path: Path, capsys:
     study, out = tmp_path / "study.yaml", tmp_path / "out"
     study.write_text(STUDY)
     first = subprocess.Popen(_command(study, out), stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: any(out.glob("*/*/report.json")) or first.poll() is not None, "a finished run", ENDS_WITHIN_S)
-    first.send_signal(signal.SIGTERM)
+    try:
+        wait_until(lambda: any(out.glob("*/*/report.json")) or first.poll() is not None, "a finished run", ENDS_WITHIN_S)
+    finally:
+        first.send_signal(signal.SIGTERM)
     _, said = first.communicate(timeout=60)
     assert first.returncode == 128 + signal.SIGTERM, said
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/*/report.json")}
