@@ -16,6 +16,7 @@ from harden.domain.policy import PolicyPublished, PolicyRef, PolicyServed
 from harden.domain.seed import SeedLabel
 from harden.domain.verdict import JudgedBout, Label, Refusal
 from harden.store.object_store import ObjectStore
+from harden.threads import OsThreads
 from harden.topics import BOUTS, POLICIES, Topic
 from tests.support import facts
 from tests.support.builders import NOON, a_judged, on_attack
@@ -70,6 +71,13 @@ def a_lease(
     return PolicyServed(policy, replica, served_at, 10.0, 0.0, until, True)
 
 
+class _Hasty(OsThreads):
+    """Every look at the time is a second later."""
+
+    def __init__(self) -> None:
+        self.monotonic = Clock(tick=1.0)  # type: ignore[method-assign]
+
+
 class AnsweringBus(MemoryBus):
     """`answers` says what comes back of a bout, `replicas` who serves what is published. `store` is the ring's.
 
@@ -78,7 +86,7 @@ class AnsweringBus(MemoryBus):
 
     def __init__(self) -> None:
         # A poll that finds nothing is over at once.
-        super().__init__(monotonic=Clock(tick=1.0))
+        super().__init__(threads=_Hasty())
         self.create_topics()
         self.store = ObjectStore("memory://")
         self.answers: Callable[[Bout], Sequence[Fact]] = lambda bout: [played(bout)]

@@ -4,14 +4,13 @@ One lock guards everything; a poll that finds nothing sleeps on its condition un
 changes or its time is over. Nothing is compacted and nothing expires: a process that would need that needs Kafka.
 """
 
-import threading
-import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from harden.bus.layout import Layout, layouts, size_of
 from harden.bus.ports import ExclusiveProducer, GroupConsumer, Incoming, LogReader, OnDone, Outgoing, Partition, Producer
 from harden.domain.errors import FencedError, PoisonError, SetupError, TransientError
+from harden.threads import OS_THREADS, Threads
 from harden.topics import CATALOGUE, Topic
 
 # Kafka's own default for max.poll.interval.ms.
@@ -19,7 +18,7 @@ MAX_POLL_INTERVAL_S = 300.0
 
 
 class MemoryBus:
-    """The bus port over lists. `monotonic` and `wall_clock` are arguments so that tests may own the time.
+    """The bus port over lists.
 
     `on_append` is called under the lock with the messages of each `append`, before anyone can read them.
     """
@@ -29,16 +28,14 @@ class MemoryBus:
         catalogue: Iterable[Topic] = CATALOGUE,
         *,
         max_poll_interval_s: float = MAX_POLL_INTERVAL_S,
-        monotonic: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = time.time,
+        threads: Threads = OS_THREADS,
         on_append: Callable[[Sequence[Incoming]], None] = lambda messages: None,
     ) -> None:
         self._layouts = {layout.name: layout for layout in layouts(catalogue)}
         self.max_poll_interval_s = max_poll_interval_s
-        self.monotonic = monotonic
-        self._wall_clock = wall_clock
+        self.threads = threads
         self._on_append = on_append
-        self.changed = threading.Condition()
+        self.changed = threads.condition()
         self.logs: dict[Partition, list[Incoming]] = {}
         self._topics: dict[str, Layout] = {}
         self._groups: dict[str, _Group] = {}
@@ -97,7 +94,7 @@ class MemoryBus:
                     raise PoisonError(
                         "oversized", f"{size_of(message)} bytes for {layout.name}, whose limit is {layout.max_message_bytes}"
                     )
-            now_ms = int(self._wall_clock() * 1000)
+            now_ms = int(self.threads.time() * 1000)
             appended = []
             for message in messages:
                 partition = zlib.crc32(message.key) % self._topics[message.topic].num_partitions
@@ -161,11 +158,11 @@ class _LogReader:
 
     def poll(self, timeout_s: float, max_records: int) -> list[Incoming]:
         bus = self._bus
-        deadline = bus.monotonic() + timeout_s
+        deadline = bus.threads.monotonic() + timeout_s
         with bus.changed:
             while True:
                 taken = bus.take(self._positions, self._order, max_records)
-                remaining = deadline - bus.monotonic()
+                remaining = deadline - bus.threads.monotonic()
                 if taken or remaining <= 0:
                     return taken
                 bus.changed.wait(remaining)
@@ -196,22 +193,22 @@ class _GroupConsumer:
 
     def poll(self, timeout_s: float, max_records: int) -> list[Incoming]:
         bus, group = self._bus, self._group
-        deadline = bus.monotonic() + timeout_s
+        deadline = bus.threads.monotonic() + timeout_s
         while True:
             with bus.changed:
-                is_member = group.touch(self, bus.monotonic())
+                is_member = group.touch(self, bus.threads.monotonic())
                 leaving = frozenset(p for p in self._positions if not is_member or group.target.get(p) is not self)
                 if not leaving:
-                    if group.join(self, bus.monotonic()):
+                    if group.join(self, bus.threads.monotonic()):
                         bus.changed.notify_all()
                     self._claim()
                     unpaused = [partition for partition in self._order if partition not in self._paused]
                     taken = bus.take(self._positions, unpaused, max_records)
                     self._order = [p for p in self._order if p in self._paused] + unpaused
-                    remaining = deadline - bus.monotonic()
+                    remaining = deadline - bus.threads.monotonic()
                     if taken or remaining <= 0:
                         return taken
-                    bus.changed.wait(min(remaining, group.until_next_expiry(bus.monotonic())))
+                    bus.changed.wait(min(remaining, group.until_next_expiry(bus.threads.monotonic())))
                     continue
             # Outside the lock: the listener commits, and may wait for threads that send.
             self._on_revoked(leaving)

@@ -4,7 +4,6 @@ import heapq
 import itertools
 import random
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from functools import partial
 from harden.bus.ports import Outgoing, Producer
 from harden.domain.errors import TransientError
 from harden.runtime.pool import Job
+from harden.threads import OS_THREADS, Threads
 
 FIRST_WAIT_S = 0.1
 MAX_WAIT_S = 5.0
@@ -43,7 +43,10 @@ class _Delivery:
 class Deliveries:
     """`on_retry` is called before each further try."""
 
-    def __init__(self, producer: Producer, limit: RetryLimit, on_retry: Callable[[], None]) -> None:
+    def __init__(
+        self, producer: Producer, limit: RetryLimit, on_retry: Callable[[], None], *, threads: Threads = OS_THREADS
+    ) -> None:
+        self._threads = threads
         self._producer = producer
         self._limit = limit
         self._on_retry = on_retry
@@ -54,13 +57,13 @@ class Deliveries:
     def start(self, message: Outgoing, on_end: Callable[[Exception | None], None]) -> None:
         """Returns without waiting. `on_end` is called once, from any thread: with None when the message is acknowledged,
         with a TransientError when retries ran out, at once with any other error of the producer."""
-        self._try(_Delivery(message, on_end, time.monotonic()))
+        self._try(_Delivery(message, on_end, self._threads.monotonic()))
 
     def due(self) -> list[Job]:
         """The further tries whose time has come, as jobs for a thread that may wait."""
         if not self._waiting:
             return []
-        now = time.monotonic()
+        now = self._threads.monotonic()
         jobs: list[Job] = []
         with self._lock:
             while self._waiting and self._waiting[0][0] <= now:
@@ -80,7 +83,7 @@ class Deliveries:
 
     def _done(self, delivery: _Delivery, error: Exception | None) -> None:
         if isinstance(error, TransientError):
-            now = time.monotonic()
+            now = self._threads.monotonic()
             wait_s = self._limit.wait_s(delivery.num_tries, now - delivery.began)
             if wait_s is not None:
                 with self._lock:

@@ -1,7 +1,6 @@
 """One message in, one message out: decode, handle, encode, or bury. What every way of running a service shares."""
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -14,6 +13,7 @@ from harden.runtime import tracing
 from harden.runtime.children import child_of, dead_letter_of
 from harden.runtime.delivery import RetryLimit
 from harden.runtime.service import Service
+from harden.threads import OS_THREADS, Threads
 
 _log = structlog.get_logger()
 
@@ -31,13 +31,13 @@ class Handling:
         limit: RetryLimit,
         *,
         max_poison_in_a_row: int,
-        clock: Callable[[], float] = time.time,
+        threads: Threads = OS_THREADS,
         on_retry: Callable[[], None] = lambda: None,
     ) -> None:
         self._service = service
         self._limit = limit
         self._max_poison_in_a_row = max_poison_in_a_row
-        self._clock = clock
+        self._threads = threads
         self._on_retry = on_retry
         self._lock = threading.Lock()
         self._poison_in_a_row = 0
@@ -52,13 +52,13 @@ class Handling:
             try:
                 event = codec.from_message(service.reads, message)
                 fact = self._result(event.fact)
-                child = child_of(event, fact, service=service.name, now=self._clock())
+                child = child_of(event, fact, service=service.name, now=self._threads.time())
                 return codec.to_message(codec.topic_of(fact, service.writes), child, trace), None
             except PoisonError as poison:
                 return self.dead_letter(message, poison, trace), poison
 
     def dead_letter(self, message: Incoming, poison: PoisonError, trace: Mapping[str, str] | None = None) -> Outgoing:
-        dead = dead_letter_of(message, poison, service=self._service.name, now=self._clock())
+        dead = dead_letter_of(message, poison, service=self._service.name, now=self._threads.time())
         return codec.dead_letter_message(self._service.reads, dead, trace or {})
 
     def note(self, message: Incoming, poison: PoisonError | None) -> None:
@@ -83,15 +83,15 @@ class Handling:
 
     def _result(self, fact: Fact) -> Fact:
         """What the service makes of `fact`, retried on TransientError, which is raised when retries are exhausted."""
-        began = time.monotonic()
+        began = self._threads.monotonic()
         num_tries = 1
         while True:
             try:
                 return self._service.handle(fact)
             except TransientError:
-                wait_s = self._limit.wait_s(num_tries, time.monotonic() - began)
+                wait_s = self._limit.wait_s(num_tries, self._threads.monotonic() - began)
                 if wait_s is None:
                     raise
-            time.sleep(wait_s)
+            self._threads.sleep(wait_s)
             num_tries += 1
             self._on_retry()

@@ -4,10 +4,10 @@ Waking a thread costs more than a quick job does. While nearly all jobs are quic
 the other; jobs that wait for something else get a thread each, up to the limit.
 """
 
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
+
+from harden.threads import OS_THREADS, Threads
 
 Job = Callable[[], None]
 
@@ -26,12 +26,15 @@ STUCK_S = 0.01
 class Pool:
     """`on_error` gets what a job raised; the thread that ran it ends."""
 
-    def __init__(self, name: str, max_threads: int, on_error: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, name: str, max_threads: int, on_error: Callable[[BaseException], None], *, threads: Threads = OS_THREADS
+    ) -> None:
+        self._threads = threads
         self._name = name
         self._max_threads = max_threads
         self._on_error = on_error
         # Guards everything below except the share, whose lost updates do not matter.
-        self._ready = threading.Condition(threading.Lock())
+        self._ready = threads.condition()
         self._jobs: deque[Job] = deque()
         self._num_threads = 0
         self._num_idle = 0
@@ -63,7 +66,7 @@ class Pool:
     def tend(self) -> None:
         """To be called often while jobs wait. Where one has been going on for long, the others get threads after all."""
         with self._ready:
-            if self._jobs and time.monotonic() - self._last_began > STUCK_S:
+            if self._jobs and self._threads.monotonic() - self._last_began > STUCK_S:
                 self._wake(len(self._jobs))
 
     def close(self) -> None:
@@ -79,7 +82,7 @@ class Pool:
         self._num_idle -= woken
         self._ready.notify(woken)
         for _ in range(min(num_wanted - woken, self._max_threads - self._num_threads)):
-            threading.Thread(target=self._run, name=f"{self._name}-{self._num_threads}", daemon=True).start()
+            self._threads.start(self._run, f"{self._name}-{self._num_threads}")
             self._num_threads += 1
 
     def _run(self) -> None:
@@ -91,12 +94,12 @@ class Pool:
                     self._num_idle += 1
                     self._ready.wait()
                 job = self._jobs.popleft()
-                self._last_began = began = time.monotonic()
+                self._last_began = began = self._threads.monotonic()
             try:
                 job()
             except BaseException as error:
                 self._on_error(error)
                 return
-            is_slow = time.monotonic() - began > QUICK_S
+            is_slow = self._threads.monotonic() - began > QUICK_S
             self._slow_share += NEWEST_WEIGHT * (is_slow - self._slow_share)
             self.is_quick = self._slow_share < (SLOW_ABOVE if self.is_quick else QUICK_BELOW)

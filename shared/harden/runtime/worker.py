@@ -12,8 +12,7 @@ unfinished one, now and then, when partitions are revoked, and at the end.
 """
 
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,6 +28,7 @@ from harden.runtime.handling import Handling
 from harden.runtime.offsets import OpenOffsets
 from harden.runtime.pool import Pool
 from harden.runtime.service import Service
+from harden.threads import OS_THREADS, Threads
 
 # While there is room: a poll returns as soon as something comes, so this only bounds how late a stop is noticed.
 POLL_S = 0.1
@@ -68,30 +68,30 @@ class Worker:
         settings: WorkerSettings | None = None,
         *,
         registry: CollectorRegistry | None = None,
-        clock: Callable[[], float] = time.time,
+        threads: Threads = OS_THREADS,
     ) -> None:
         self._service = service
         self._bus = bus
         self._settings = settings or WorkerSettings()
         self._metrics = WorkerMetrics(registry or CollectorRegistry())
         self._metrics.in_flight.set_function(lambda: self._num_open)
-        self._clock = clock
+        self._threads = threads
         self._limit = RetryLimit(self._settings.retry_attempts, self._settings.retry_timeout_s)
         self._handling = Handling(
             service,
             self._limit,
             max_poison_in_a_row=self._settings.max_poison_in_a_row,
-            clock=clock,
+            threads=threads,
             on_retry=self._metrics.retries.inc,
         )
-        self._pool = Pool(service.name, service.max_in_flight, self._fail)
+        self._pool = Pool(service.name, service.max_in_flight, self._fail, threads=threads)
         # Guards everything below; notified when there is enough room again, nothing is open or the worker failed.
-        self._moved = threading.Condition()
+        self._moved = threads.condition()
         self._offsets: dict[Partition, OpenOffsets] = {}
         self._num_open = self._num_sending = self._bytes_open = 0
         self._failure: BaseException | None = None
         self._is_assigned = self._is_paused = self._is_draining = False
-        self._last_commit = self._last_observed = time.monotonic()
+        self._last_commit = self._last_observed = threads.monotonic()
 
     @property
     def is_assigned(self) -> bool:
@@ -102,7 +102,7 @@ class Worker:
         """Runs until `stop` is set, then finishes messages in flight and commits. Otherwise raises, without a commit."""
         name = self._service.name
         producer = self._bus.producer(client_id=name)
-        self._deliveries = Deliveries(producer, self._limit, self._metrics.retries.inc)
+        self._deliveries = Deliveries(producer, self._limit, self._metrics.retries.inc, threads=self._threads)
         self._consumer: GroupConsumer = self._bus.group_consumer(
             [self._service.reads.name], group=self._service.group, client_id=name, on_revoked=self._on_revoked
         )
@@ -129,7 +129,7 @@ class Worker:
         if messages:
             self._begin(messages)
             if len(messages) < room:
-                time.sleep(self._settings.gather_s)
+                self._threads.sleep(self._settings.gather_s)
         self._tend()
         self._is_assigned = bool(self._consumer.assigned())
         if self._is_paused or self._room() <= 0:
@@ -179,7 +179,7 @@ class Worker:
         if task.offsets.is_lost or self._is_draining:
             self._close(task, is_finished=False, was_sending=False)
             return
-        task.began = time.monotonic()
+        task.began = self._threads.monotonic()
         outgoing, task.poison = self._handling.take_up(task.message)
         self._send(task, outgoing)
         self._handling.note(task.message, task.poison)
@@ -205,7 +205,7 @@ class Worker:
         if error is None:
             if task.poison is None:
                 self._metrics.ok.inc()
-                self._metrics.seconds.observe(time.monotonic() - task.began)
+                self._metrics.seconds.observe(self._threads.monotonic() - task.began)
             else:
                 self._metrics.handled.labels("poison").inc()
                 self._metrics.dead_letters.labels(task.poison.reason).inc()
@@ -244,11 +244,11 @@ class Worker:
         _log.info("partitions_revoked", num_partitions=len(partitions))
 
     def _commit_if_due(self) -> None:
-        if time.monotonic() - self._last_commit >= self._settings.commit_interval_s:
+        if self._threads.monotonic() - self._last_commit >= self._settings.commit_interval_s:
             self._commit(self._offsets)
 
     def _commit(self, of: Mapping[Partition, OpenOffsets]) -> None:
-        self._last_commit = time.monotonic()
+        self._last_commit = self._threads.monotonic()
         with self._moved:
             reached = {partition: offset for partition, offsets in of.items() if (offset := offsets.committable()) is not None}
         if not reached:
@@ -264,8 +264,8 @@ class Worker:
 
     def _drain(self) -> None:
         self._is_draining, self._is_assigned = True, False
-        deadline = time.monotonic() + self._settings.drain_timeout_s
-        while self._failure is None and time.monotonic() < deadline:
+        deadline = self._threads.monotonic() + self._settings.drain_timeout_s
+        while self._failure is None and self._threads.monotonic() < deadline:
             self._consumer.pause(list(self._consumer.assigned()))
             self._consumer.poll(0.0, 1)
             self._tend()
@@ -278,10 +278,10 @@ class Worker:
         _log.info("worker_drained", service=self._service.name, num_unfinished=self._num_open)
 
     def _observe_if_due(self) -> None:
-        if time.monotonic() - self._last_observed < OBSERVE_S:
+        if self._threads.monotonic() - self._last_observed < OBSERVE_S:
             return
-        self._last_observed = time.monotonic()
+        self._last_observed = self._threads.monotonic()
         with self._moved:
             oldest = [ms for offsets in self._offsets.values() if (ms := offsets.oldest_ms()) is not None]
-        self._metrics.age.set(max(0.0, self._clock() - min(oldest) / 1000) if oldest else 0.0)
+        self._metrics.age.set(max(0.0, self._threads.time() - min(oldest) / 1000) if oldest else 0.0)
         self._metrics.lag.set(sum(self._consumer.lag().values()))
