@@ -11,7 +11,7 @@ LINT := .cache/lint/bin
 CHECKS := lint imports types docs-check protos-check test
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-in-process ablations test test-fast bench check list-checks hooks docs docs-check lint imports types protos protos-check clean
+.PHONY: help install demo demo-in-process ablations simulate test test-fast bench check list-checks hooks docs docs-check lint imports types protos protos-check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ demo-in-process:  ## the same ring in one process: no Java, no Triton
 
 ablations:  ## the demo's game with one part left out, five seeds, two worlds; to runs/ablations (about 70 min on two cores)
 	@tools/setup/python.sh run && exec .venv/bin/harden study run experiments/ablations.yaml $(ARGS)
+
+simulate:  ## schedules of faults on simulated time: make simulate ARGS="workers --seeds 0:10000" (or ring)
+	@tools/setup/python.sh dev && exec $(PY) -m tests.simulation.hunt $(or $(ARGS),workers)
 
 test-fast:  ## every test that needs no service, about a minute
 	@tools/setup/python.sh dev

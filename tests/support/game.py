@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +11,7 @@ from typing import Any, cast
 from prometheus_client import CollectorRegistry
 
 from harden import plugins
+from harden.bus.ports import Bus
 from harden.domain.bout import RecordedAttack, Role
 from harden.domain.conversation import Conversation
 from harden.domain.game import EvaluationCase, Suite
@@ -18,6 +19,7 @@ from harden.domain.seed import SeedLabel
 from harden.store.object_store import ObjectStore
 from harden.store.policy_log import PolicyLog
 from harden.store.signing import SIGNING_KEY_FILE, Signer, generate_keypair
+from harden.threads import Stop
 from harden.trainer import experiment as experiments
 from harden.trainer.algorithms.ports import Algorithm, Equipment
 from harden.trainer.core.replay import ReplayPool
@@ -102,8 +104,26 @@ def _rules(changes: str) -> _Rules:
     )
 
 
+@dataclass(frozen=True)
+class Around:
+    """What a trainer has around it; the defaults are a process that is never asked to stop, and a time that passes quickly.
+
+    `hasty` is for deadlines, and for when a policy was published.
+    """
+
+    bus: Bus
+    store: ObjectStore
+    stop: Stop = field(default_factory=Impatient)
+    now: Callable[[], float] = lambda: NOON
+    hasty: Callable[[], float] = field(default_factory=lambda: Clock(tick=1.0))
+
+
 def a_trainer(directory: Path, bus: AnsweringBus, *, stop: threading.Event | None = None, **changes: Any) -> Trainer:
     """A trainer of the game at the point where `directory` says it is. It fences off the one before, as a restart does."""
+    return a_trainer_in(directory, Around(bus, bus.store, stop or Impatient()), **changes)
+
+
+def a_trainer_in(directory: Path, around: Around, **changes: Any) -> Trainer:
     rules = _rules(json.dumps(changes))
     experiment = rules.experiment
     run_dir, run_id = RunDir(directory / "run"), run_id_of(experiment)
@@ -114,10 +134,10 @@ def a_trainer(directory: Path, bus: AnsweringBus, *, stop: threading.Event | Non
     game = a_game(directory, experiment, tell)
     checkpoints = Checkpoints(run_dir.root)
     offsets = game.restore(checkpoints)
-    ring = Ring(bus, run_id=run_id, start=offsets, now=lambda: NOON)
-    log = PolicyLog(bus, bus.store, a_signer(directory / "keys"), service=SERVICE, run_id=run_id, now=Clock(tick=1.0))
-    publisher = Publisher(log, bus.store, run_id=run_id, num_replicas=1, now=lambda: NOON)
-    inbox = Inbox(ring, game.ledger, publisher, stop or Impatient(), Clock(tick=1.0))
+    ring = Ring(around.bus, run_id=run_id, start=offsets, now=around.now)
+    log = PolicyLog(around.bus, around.store, a_signer(directory / "keys"), service=SERVICE, run_id=run_id, now=around.hasty)
+    publisher = Publisher(log, around.store, run_id=run_id, num_replicas=1, now=around.now)
+    inbox = Inbox(ring, game.ledger, publisher, around.stop, around.hasty)
     context = GameContext(
         experiment,
         game,
@@ -140,13 +160,13 @@ def a_trainer(directory: Path, bus: AnsweringBus, *, stop: threading.Event | Non
             run_dir,
             CollectorRegistry(),
             experiment.schedule.rounds,
-            lambda: NOON,
+            around.now,
             guarded_suite=GUARDED,
             algorithms={name: choice.algorithm for name, (_, choice) in rules.roles.items()},
             run_id=run_id,
             publish=tell,
         ),
-        clock=lambda: NOON,
+        clock=around.now,
     )
     return Trainer(rules.schedule, context, checkpoints)
 

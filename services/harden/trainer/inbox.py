@@ -1,13 +1,13 @@
 """Holds judged bouts until the task that scheduled them takes them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from threading import Event as StopEvent
 
 from harden.config import GATHER_S
 from harden.domain.completion import SamplingStats
 from harden.domain.errors import SetupError
 from harden.domain.policy import PolicyRef
 from harden.domain.verdict import JudgedBout
+from harden.threads import Stop
 from harden.trainer.core.ledger import End, Ledger
 from harden.trainer.publisher import Publisher
 from harden.trainer.ring import Arrival, DeadBout, Ring
@@ -20,7 +20,7 @@ class Stopped(Exception):
 
 
 class Inbox:
-    def __init__(self, ring: Ring, ledger: Ledger, publisher: Publisher, stop: StopEvent, now: Callable[[], float]) -> None:
+    def __init__(self, ring: Ring, ledger: Ledger, publisher: Publisher, stop: Stop, now: Callable[[], float]) -> None:
         self._ring = ring
         self._ledger = ledger
         self._publisher = publisher

@@ -88,27 +88,37 @@ class MemoryBus:
     def append(self, messages: Sequence[Outgoing]) -> list[Incoming]:
         """All of them or, where one cannot be taken, none."""
         with self.changed:
-            for message in messages:
-                layout = self._layout(message.topic)
-                if size_of(message) > layout.max_message_bytes:
-                    raise PoisonError(
-                        "oversized", f"{size_of(message)} bytes for {layout.name}, whose limit is {layout.max_message_bytes}"
-                    )
+            self.check(messages)
             now_ms = int(self.threads.time() * 1000)
             appended = []
             for message in messages:
-                partition = zlib.crc32(message.key) % self._topics[message.topic].num_partitions
-                log = self.logs[Partition(message.topic, partition)]
-                log.append(
-                    Incoming(message.topic, partition, len(log), message.key, message.value, tuple(message.headers), now_ms)
-                )
+                partition = self.partition_of(message)
+                log = self.logs[partition]
+                log.append(as_it_arrives(message, partition, len(log), now_ms))
                 appended.append(log[-1])
             self._on_append(appended)
             self.changed.notify_all()
         return appended
 
+    def check(self, messages: Sequence[Outgoing]) -> None:
+        """SetupError for a topic that does not exist, PoisonError for a message that its topic cannot hold."""
+        for message in messages:
+            layout = self._layout(message.topic)
+            if size_of(message) > layout.max_message_bytes:
+                raise PoisonError(
+                    "oversized", f"{size_of(message)} bytes for {layout.name}, whose limit is {layout.max_message_bytes}"
+                )
+
+    def partition_of(self, message: Outgoing) -> Partition:
+        """By its key."""
+        return Partition(message.topic, zlib.crc32(message.key) % self._topics[message.topic].num_partitions)
+
     def partitions_of(self, topics: Sequence[str]) -> list[Partition]:
         return [Partition(name, n) for name in topics for n in range(self._layout(name).num_partitions)]
+
+    def end_of(self, partition: Partition) -> int:
+        """The offset that the next record gets."""
+        return len(self.logs[partition])
 
     def take(self, positions: dict[Partition, int], order: list[Partition], max_records: int) -> list[Incoming]:
         """The next records of `order`'s partitions; moves `positions`, and rotates `order` so that no partition starves."""
@@ -129,6 +139,10 @@ class MemoryBus:
         if name not in self._topics:
             raise SetupError(f"topic {name} does not exist; create the topics with `harden topics create`")
         return self._topics[name]
+
+
+def as_it_arrives(message: Outgoing, partition: Partition, offset: int, timestamp_ms: int) -> Incoming:
+    return Incoming(message.topic, partition.number, offset, message.key, message.value, tuple(message.headers), timestamp_ms)
 
 
 class _Producer:
@@ -172,7 +186,7 @@ class _LogReader:
 
     def caught_up(self) -> bool:
         with self._bus.changed:
-            return all(position >= len(self._bus.logs[partition]) for partition, position in self._positions.items())
+            return all(position >= self._bus.end_of(partition) for partition, position in self._positions.items())
 
     def close(self) -> None: ...
 
@@ -232,7 +246,7 @@ class _GroupConsumer:
 
     def lag(self) -> Mapping[Partition, int]:
         with self._bus.changed:
-            return {partition: len(self._bus.logs[partition]) - position for partition, position in self._positions.items()}
+            return {partition: self._bus.end_of(partition) - position for partition, position in self._positions.items()}
 
     def close(self) -> None:
         with self._bus.changed:

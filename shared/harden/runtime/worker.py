@@ -11,7 +11,6 @@ A message is finished when its child, or its dead letter, is acknowledged. Offse
 unfinished one, now and then, when partitions are revoked, and at the end.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +27,7 @@ from harden.runtime.handling import Handling
 from harden.runtime.offsets import OpenOffsets
 from harden.runtime.pool import Pool
 from harden.runtime.service import Service
-from harden.threads import OS_THREADS, Threads
+from harden.threads import OS_THREADS, Stop, Threads
 
 # While there is room: a poll returns as soon as something comes, so this only bounds how late a stop is noticed.
 POLL_S = 0.1
@@ -98,7 +97,7 @@ class Worker:
         """Whether the group gave this member something to do. Not while it drains."""
         return self._is_assigned
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Runs until `stop` is set, then finishes messages in flight and commits. Otherwise raises, without a commit."""
         name = self._service.name
         producer = self._bus.producer(client_id=name)

@@ -31,6 +31,14 @@ class Condition(Protocol):
     def notify_all(self) -> None: ...
 
 
+class Stop(Protocol):
+    """As threading.Event, for those who are to end when it is set."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+
 class Threads(Protocol):
     def monotonic(self) -> float:
         """Seconds, from a point that means nothing."""

@@ -13,7 +13,9 @@ from harden.bus.kafka import KafkaBus
 from harden.bus.memory import MemoryBus
 from harden.bus.ports import Bus, GroupConsumer, Incoming, LogReader, Outgoing, Partition
 from harden.config import KafkaSettings
+from harden.threads import OS_THREADS
 from harden.topics import Kind, Topic
+from tests.simulation.bus import SimulatedBus
 from tests.support.workers import wait_until
 
 MAX_POLL_INTERVAL_S = 2.0
@@ -106,7 +108,7 @@ def after(messages: list[Incoming]) -> dict[Partition, int]:
     return reached
 
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+@pytest.fixture(params=["memory", "simulated", pytest.param("kafka", marks=pytest.mark.kafka)])
 def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
     name = uuid.uuid4().hex[:12]
     options = {"num_partitions": NUM_PARTITIONS, "max_message_bytes": MAX_MESSAGE_BYTES}
@@ -115,6 +117,8 @@ def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
     bus: Bus
     if request.param == "memory":
         bus = MemoryBus([work, state], max_poll_interval_s=MAX_POLL_INTERVAL_S)
+    elif request.param == "simulated":
+        bus = SimulatedBus(OS_THREADS, [work, state], max_poll_interval_s=MAX_POLL_INTERVAL_S)
     else:
         settings: KafkaSettings = request.getfixturevalue("kafka_settings")
         short = {"session_timeout_s": 6.0, "max_poll_interval_s": MAX_POLL_INTERVAL_S}
