@@ -10,6 +10,7 @@ from enum import StrEnum
 class Kind(StrEnum):
     KILL = "kill"  # a process, which starts again after `seconds`
     STOP = "stop"  # a process for `seconds`, as by SIGSTOP
+    HEIR = "heir"  # a process is stopped for `seconds`, and another is started in its place meanwhile
     DRAIN = "drain"  # a process by SIGTERM; it starts again when it has ended, after `seconds`
     LOSE_ACK = "lose_ack"  # of the next message that is sent: it is written, and its sender hears of a failure
     LOSE_SEND = "lose_send"  # the next message that is sent

@@ -37,7 +37,7 @@ class Place:
 
     def wait(self, timeout: float | None = None) -> bool:
         """As of an event that is rarely set: waits to the end. Only from within the process."""
-        self._process.sleep(timeout or 0.0)
+        self._scheduler.running.sleep(timeout or 0.0)
         return self._is_stopping
 
     def kill(self, away_s: float) -> None:
@@ -48,6 +48,12 @@ class Place:
     def stop_for(self, seconds: float) -> None:
         self._process.stop_for(seconds)
 
+    def replace(self, seconds: float) -> None:
+        """As where a machine is thought to be gone: the one before goes on later, beside its heir."""
+        if not self._process.is_killed:
+            self._process.stop_for(seconds)
+            self._boot()
+
     def drain(self, away_s: float) -> None:
         self._is_stopping, self._restart_s = True, away_s
 
@@ -57,22 +63,22 @@ class Place:
 
     def _boot(self) -> None:
         self._is_stopping, self._restart_s = False, RESTART_S
-        self._process = process = self._scheduler.process(self._name, self._crashed)
+        self._process = process = self._scheduler.process(self._name, lambda error: self._crashed(process, error))
 
         def main() -> None:
             self._program(process, self)
-            self._end()
+            self._end(process)
 
         process.start(main, "main")
 
-    def _crashed(self, error: BaseException) -> None:
+    def _crashed(self, process: Process, error: BaseException) -> None:
         self._on_crash(self._name, error)
-        self._end()
+        self._end(process)
 
-    def _end(self) -> None:
-        if not self._is_finished:
+    def _end(self, process: Process) -> None:
+        if process is self._process and not self._is_finished:
             self._boot_after(self._restart_s)
-        self._process.kill()
+        process.kill()
 
     def _boot_after(self, seconds: float) -> None:
         self._scheduler.at(self._scheduler.now + seconds, self._boot)
@@ -121,6 +127,8 @@ class Machine:
                 place.kill(fault.seconds)
             case Kind.STOP:
                 place.stop_for(fault.seconds)
+            case Kind.HEIR:
+                place.replace(fault.seconds)
             case Kind.DRAIN:
                 place.drain(fault.seconds)
             case Kind.LOSE_ACK:

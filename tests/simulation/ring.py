@@ -15,6 +15,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, partial
 from hashlib import sha256
 from itertools import pairwise
@@ -54,11 +55,14 @@ LEASE_S, LOAD_S = 12.0, 0.3
 SETTINGS = WorkerSettings(max_poison_in_a_row=1000, drain_timeout_s=5.0)
 KINDS = tuple(kind for kind in Kind if kind not in (Kind.FOREIGN, Kind.EXPIRE))
 STAGES = {"attacker": (BOUTS, ATTACKS), "defender_inference": (ATTACKS, RESPONSES), "judge": (RESPONSES, VERDICTS)}
+TRAINER = len(STAGES) + 1  # after the replica
 GAME = {"schedule": {"bout_timeout_s": BOUT_TIMEOUT_S, "serve_timeout_s": SERVE_TIMEOUT_S}}
 
 
 def draw(seed: int) -> list[Fault]:
-    return faults.draw(random.Random(f"faults {seed}"), KINDS, FAULTS_END_S)
+    rng = random.Random(f"faults {seed}")
+    # Every second fault of a process is the trainer's: it keeps more than the others.
+    return [replace(f, which=TRAINER) if rng.random() < 0.5 else f for f in faults.draw(rng, KINDS, FAULTS_END_S)]
 
 
 def play(seed: int, what_goes_wrong: Sequence[Fault]) -> Played:

@@ -131,8 +131,8 @@ def a_trainer_in(directory: Path, around: Around, **changes: Any) -> Trainer:
     def tell(record: Record) -> None:
         ring.publish(record)
 
-    game = a_game(directory, experiment, tell)
     checkpoints = Checkpoints(run_dir.root)
+    game = a_game(directory, experiment, tell, own=checkpoints.take_over())
     offsets = game.restore(checkpoints)
     ring = Ring(around.bus, run_id=run_id, start=offsets, now=around.now)
     log = PolicyLog(around.bus, around.store, a_signer(directory / "keys"), service=SERVICE, run_id=run_id, now=around.hasty)
@@ -171,8 +171,10 @@ def a_trainer_in(directory: Path, around: Around, **changes: Any) -> Trainer:
     return Trainer(rules.schedule, context, checkpoints)
 
 
-def a_game(directory: Path, experiment: Experiment, tell: Callable[[Record], None] = lambda record: None) -> Game:
-    """At its beginning."""
+def a_game(
+    directory: Path, experiment: Experiment, tell: Callable[[Record], None] = lambda record: None, *, own: Path | None = None
+) -> Game:
+    """At its beginning. `own` is the trainer's directory."""
     run_dir, run_id = RunDir(directory / "run"), run_id_of(experiment)
     return Game(
         run_id=run_id,
@@ -181,7 +183,7 @@ def a_game(directory: Path, experiment: Experiment, tell: Callable[[Record], Non
         new_player=lambda name: a_player(directory, Role.DEFENDER, experiment.policies.slots.side),
         pool=ReplayPool(),
         records=Records(run_dir, run_id, tell),
-        remembered=run_dir.root / "remembered",
+        remembered=(own or run_dir.root) / "remembered",
     )
 
 

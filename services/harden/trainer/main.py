@@ -79,6 +79,8 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
     def publish(record: Record) -> None:  # the ring begins where the game's checkpoint says, and the game has records
         ring.publish(record)
 
+    checkpoints = Checkpoints(settings.run_dir)
+    own = checkpoints.take_over()
     game = Game(
         run_id=run_id,
         experiment=experiment.model_dump(mode="json"),
@@ -86,9 +88,8 @@ def build(settings: TrainerSettings, experiment: Experiment, around: Surrounding
         new_player=lambda name: _side_player(name, experiment, seeds, world),
         pool=ReplayPool(is_reserved=world.is_reserved),
         records=Records(run_dir, run_id, publish),
-        remembered=Path(settings.run_dir) / "remembered",
+        remembered=own / "remembered",
     )
-    checkpoints = Checkpoints(settings.run_dir)
     offsets = game.restore(checkpoints)
     run_dir.write_text("experiment.yaml", experiments.dump(experiment))
     ring = Ring(around.bus, run_id=game.run_id, start=offsets, now=around.now)

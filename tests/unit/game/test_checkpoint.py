@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harden.domain.errors import SetupError
+from harden.domain.errors import FencedError, SetupError
 from harden.trainer.game.checkpoint import FORMAT, KEPT, Checkpoints, Part
 from tests.support.answering import KilledError
 
@@ -31,7 +31,7 @@ def found(run_dir: Path) -> tuple[dict, dict[str, str]]:
     assert newest is not None
     state, directory = newest
     parts = {path.name: path.read_text() for path in directory.iterdir() if path.name != "state.json"}
-    return {key: value for key, value in state.items() if key not in ("format", "stamps")}, parts
+    return {key: value for key, value in state.items() if key not in ("format", "stamps", "digests")}, parts
 
 
 def test_a_new_run_has_none(tmp_path: Path) -> None:
@@ -144,3 +144,44 @@ def test_what_else_lies_in_the_directory_is_no_checkpoint(tmp_path: Path) -> Non
     checkpoints.save({"number": 2}, {})
     assert found(tmp_path)[0] == {"number": 2}
     assert (tmp_path / "checkpoints" / "notes.txt").read_text() == "mine"
+
+
+def test_a_trainer_that_another_one_has_followed_saves_nothing_more(tmp_path: Path) -> None:
+    old, heir = Checkpoints(tmp_path), Checkpoints(tmp_path)
+    kept = old.take_over() / "kept"
+    old.save({"number": 1}, {"part": a_part("old")})
+    kept.write_text("until it ends")
+    heir.take_over()
+    assert not kept.exists()
+    with pytest.raises(FencedError, match=r"another trainer took over the run in .*; this one must end"):
+        old.save({"number": 2}, {"part": a_part("older")})
+    assert found(tmp_path) == ({"number": 1}, {"part": "old"})
+    heir.save({"number": 3}, {"part": a_part("new")})
+    assert found(tmp_path) == ({"number": 3}, {"part": "new"})
+
+
+def test_a_trainer_that_is_followed_while_it_writes_comes_too_late(tmp_path: Path) -> None:
+    old = Checkpoints(tmp_path)
+    old.save({"number": 1}, {})
+
+    def meanwhile(path: Path) -> None:
+        path.write_text("old")
+        Checkpoints(tmp_path).save({"number": 2}, {})
+
+    with pytest.raises(FencedError):
+        old.save({"number": 3}, {"part": Part("", meanwhile)})
+    assert found(tmp_path) == ({"number": 2}, {})
+
+
+def test_a_part_that_was_damaged_is_named(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save({}, {"attacker": a_part("attacker"), "defender": a_part("defender")})
+    newest = checkpoints.newest()
+    assert newest is not None
+    checkpoints.check(*newest)
+    (newest[1] / "defender").write_text("defendex")
+    with pytest.raises(SetupError, match=r"defender in checkpoint .*/00000001 is not what was saved; delete it"):
+        checkpoints.check(*newest)
+    (newest[1] / "defender").unlink()
+    with pytest.raises(SetupError, match=r"defender in checkpoint"):
+        checkpoints.check(*newest)

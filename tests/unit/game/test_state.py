@@ -47,8 +47,8 @@ def played_to(directory: Path, bus: AnsweringBus, kind: type) -> Trainer:
 @pytest.mark.parametrize("kind", [Learn, Monitor, CrossPlay])
 def test_a_game_put_back_is_the_same_game(tmp_path: Path, kind: type) -> None:
     bus = AnsweringBus()
-    trainer = played_to(tmp_path, bus, kind)
-    assert shown(a_trainer(tmp_path, bus).context.game) == shown(trainer.context.game)
+    before = shown(played_to(tmp_path, bus, kind).context.game)
+    assert shown(a_trainer(tmp_path, bus).context.game) == before
 
 
 def test_the_offsets_are_those_that_were_saved(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_remembered_defenders_come_back_from_the_checkpoint_alone(tmp_path: 
     """What lies beside the checkpoints is a convenience: a checkpoint is complete."""
     bus = AnsweringBus()
     before = shown(played_to(tmp_path, bus, Monitor).context.game)
-    shutil.rmtree(tmp_path / "run" / "remembered")
+    shutil.rmtree(tmp_path / "run" / "trainers")
     assert shown(a_trainer(tmp_path, bus).context.game) == before
 
 

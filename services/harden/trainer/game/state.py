@@ -101,6 +101,7 @@ class Game:
             return None
         state, directory = newest
         refuse_changed(state["experiment"], self.experiment)
+        checkpoints.check(state, directory)
         for name, data in state["players"].items():
             player = self.players.get(name) or self.open_side_game(name)
             player.restore(data)
