@@ -8,7 +8,8 @@ At most `max_in_flight` messages are handled at once. Those whose child is on it
 the service is quick (harden.runtime.pool) more are taken up ahead, so that polling, handling and sending overlap.
 
 A message is finished when its child, or its dead letter, is acknowledged. Offsets are committed up to the first
-unfinished one, now and then, when partitions are revoked, and at the end.
+unfinished one, now and then, when partitions are revoked, and at the end, also at a bad one: what was buried is not
+buried again by the next process.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,6 +42,8 @@ OBSERVE_S = 1.0
 QUICK_AHEAD = 500
 # Children on their way to the broker. Bounds what waits for a broker that is away.
 MAX_SENDING = 2000
+# How long a process that ends with an error waits for the children that are on their way.
+SETTLE_S = 2.0
 # Nothing is taken up ahead, and no child is left on its way, beyond so many bytes of messages.
 MAX_BYTES_AHEAD = 32 * 1024 * 1024
 
@@ -98,7 +101,8 @@ class Worker:
         return self._is_assigned
 
     def run(self, stop: Stop) -> None:
-        """Runs until `stop` is set, then finishes messages in flight and commits. Otherwise raises, without a commit."""
+        """Runs until `stop` is set, then finishes messages in flight and commits. Where it raises, what was finished is
+        committed as well."""
         name = self._service.name
         producer = self._bus.producer(client_id=name)
         self._deliveries = Deliveries(producer, self._limit, self._metrics.retries.inc, threads=self._threads)
@@ -224,7 +228,7 @@ class Worker:
             self._num_open -= 1
             self._num_sending -= was_sending
             self._bytes_open -= len(task.message.value)
-            if self._num_open == 0 or (self._is_paused and self._has_much_room()):
+            if self._num_open == 0 or self._failure or (self._is_paused and self._has_much_room()):
                 self._moved.notify_all()
 
     def _fail(self, error: BaseException) -> None:
@@ -272,9 +276,20 @@ class Worker:
                 if self._moved.wait_for(lambda: self._num_open == 0 or self._failure, FULL_POLL_S):
                     break
         if self._failure is not None:
+            self._settle()
             raise self._failure
         self._commit(self._offsets)
         _log.info("worker_drained", service=self._service.name, num_unfinished=self._num_open)
+
+    def _settle(self) -> None:
+        """After a failure: what is finished, or will be in a moment, is not to be done again."""
+        with self._moved:
+            self._moved.wait_for(lambda: self._num_sending == 0, SETTLE_S)
+        try:
+            self._commit(self._offsets)
+        except Exception as error:
+            # Of a broker that is gone, or of another bug. What ends the process is the first error.
+            _log.warning("commit_at_failure_failed", error=type(error).__name__)
 
     def _observe_if_due(self) -> None:
         if self._threads.monotonic() - self._last_observed < OBSERVE_S:

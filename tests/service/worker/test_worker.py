@@ -173,6 +173,20 @@ def test_too_much_poison_in_a_row_stops_the_service(bus: MemoryBus) -> None:
     assert len(everything_on(bus, topics.BOUTS.dead)) == 5
 
 
+def test_what_was_buried_before_the_service_stopped_is_not_buried_again(bus: MemoryBus) -> None:
+    put(bus, [Outgoing(topics.BOUTS.name, b"k", b"\xff") for _ in range(23)])
+    for _ in range(4):
+        with (
+            pytest.raises(TooMuchPoison),
+            running(bus, an_attacker(max_in_flight=1), WorkerSettings(max_poison_in_a_row=5)) as worker,
+        ):
+            worker.join()
+    with running(bus, an_attacker(), WorkerSettings(max_poison_in_a_row=100)) as worker:
+        wait_until(lambda: len(everything_on(bus, topics.BOUTS.dead)) >= 23, "the rest")
+    letters = [codec.from_message(topics.BOUTS, message).fact for message in everything_on(bus, topics.BOUTS.dead)]
+    assert sorted(letter.offset for letter in letters if isinstance(letter, DeadLetter)) == list(range(23))
+
+
 def test_a_good_message_between_bad_ones_keeps_the_service_running(bus: MemoryBus) -> None:
     good = bout_messages(6)
     for message in good:
