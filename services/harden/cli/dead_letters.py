@@ -91,19 +91,25 @@ def show(
 
 @app.command
 def replay(
-    letter_ids: Annotated[list[str] | None, Parameter(help="Ids of the dead letters; all when none is named.")] = None,
+    letter_ids: Annotated[list[str] | None, Parameter(help="Ids of the dead letters.")] = None,
     /,
     *,
-    topic: Annotated[str | None, Parameter(help="Only of this topic.")] = None,
+    all_: Annotated[bool, Parameter(name="--all", help="Every dead letter, or every one of --topic.", negative="")] = False,
+    topic: Annotated[str | None, Parameter(help="With --all: only of this topic.")] = None,
     dry_run: Annotated[bool, Parameter(help="Only show what would be sent.", negative="")] = False,
     where: Where | None = None,
 ) -> None:
-    """Sends dead letters back to their topic, bytes and key unchanged. Repeating it is harmless: the ids stay the same."""
+    """Sends dead letters back to their topic, bytes and key unchanged, each message once. Repeating it is harmless: the ids
+    stay the same."""
+    if bool(letter_ids) == all_:
+        raise SetupError("name the dead letters to send back, or give --all; `harden dead-letters list` shows them")
     with open_log(where) as log:
         if not log.is_live and not dry_run:
             raise SetupError("the run is over, so no service would read the messages; give --kafka or --run of a running ring")
         found = [_find(log, one) for one in letter_ids] if letter_ids else _read(log, _topics_called(topic))
-        readable = [(one, one.letter) for one in found if one.letter is not None]
+        # A message that was buried several times, by readers that started again, goes back once.
+        by_origin = {(one.letter.topic, one.letter.partition, one.letter.offset): one for one in found if one.letter}
+        readable = [(one, one.letter) for one in by_origin.values() if one.letter is not None]
         for one, letter in readable:
             print(f"{'would send' if dry_run else 'sending'} {one.letter_id} ({letter.reason}) to {one.topic.name}")
         for one in found:

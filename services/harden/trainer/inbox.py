@@ -86,6 +86,8 @@ class Inbox:
                         self._arrived[judged.bout.bout_id] = arrival
                     else:
                         self._ring.used(arrival)  # delivered again, or too late to count
+                case DeadBout(bout_id) if bout_id in self._arrived:
+                    pass  # a second delivery of it died; the first one counts
                 case DeadBout(bout_id):
                     self._ledger.end(bout_id, End.DEAD_LETTERED)
                     self._awaited.discard(bout_id)

@@ -78,7 +78,7 @@ class Handling:
             raise TooMuchPoison(
                 f"{num_in_a_row} messages in a row of {message.topic} could not be used, the last one at {position} "
                 f"({poison.reason}). Look at them with `harden dead-letters list`; when writers and readers agree again, "
-                "`harden dead-letters replay` brings them back"
+                "`harden dead-letters replay --all` brings them back"
             )
 
     def _result(self, fact: Fact) -> Fact:

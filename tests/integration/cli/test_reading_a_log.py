@@ -126,7 +126,9 @@ def test_dead_letters_are_listed_shown_and_sent_back_to_where_they_came_from(
     assert shown["fact"]["reason"] == "wrong_event"
     assert set(shown["fact"]["value"]) == {"hidden"}
     before = attacks_on(where)
-    assert run(["dead-letters", "replay", "--dry-run", *where]) == 0
+    assert run(["dead-letters", "replay", *where]) == 2
+    assert "name the dead letters to send back, or give --all" in capsys.readouterr().err
+    assert run(["dead-letters", "replay", "--all", "--dry-run", *where]) == 0
     assert attacks_on(where) == before
     assert f"would send {name}" in capsys.readouterr().out
     assert run(["dead-letters", "replay", name, *where]) == 0
@@ -178,5 +180,5 @@ def test_a_run_that_is_over_is_read_from_the_log_it_left(tmp_path: Path, capsys:
     assert run(["policy", "verify", "defender/7", *over]) == 1
     assert "wrong_digest" in capsys.readouterr().out
 
-    assert run(["dead-letters", "replay", *over]) == 2
+    assert run(["dead-letters", "replay", "--all", *over]) == 2
     assert "no service would read" in capsys.readouterr().err

@@ -145,6 +145,18 @@ def test_a_bout_that_died_is_not_waited_for(desk: Desk) -> None:
     assert (account.dead_lettered, account.expired) == (1, 0)
 
 
+def test_a_bout_of_which_a_second_delivery_died_is_taken(desk: Desk) -> None:
+    """The first one went through: it is trained on, and counted so."""
+    twice, second, third = desk.open("twice", "second", "third")
+    desk.bus.put(played(twice), played(second))
+    assert desk.take([second]) == [second]
+    desk.bus.put(dead(twice), played(third))
+    assert desk.take([third]) == [third]
+    assert desk.take([twice]) == [twice]
+    assert desk.ledger.is_open(twice.bout_id)
+    assert desk.ledger.account(1).dead_lettered == 0
+
+
 def test_a_bout_that_died_twice_is_counted_once(desk: Desk) -> None:
     bouts = desk.open("dead")
     desk.bus.put(dead(bouts[0]), dead(bouts[0]))
