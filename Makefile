@@ -11,7 +11,7 @@ LINT := .cache/lint/bin
 CHECKS := lint imports types docs-check protos-check test
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-in-process ablations simulate test test-fast bench check list-checks hooks docs docs-check lint imports types protos protos-check clean
+.PHONY: help install demo demo-in-process ablations simulate fuzz test test-fast bench check list-checks hooks docs docs-check lint imports types protos protos-check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ ablations:  ## the demo's game with one part left out, five seeds, two worlds; t
 
 simulate:  ## schedules of faults on simulated time: make simulate ARGS="workers --seeds 0:10000" (or ring)
 	@tools/setup/python.sh dev && exec $(PY) -m tests.simulation.hunt $(or $(ARGS),workers)
+
+fuzz:  ## spoilt bytes at every place where bytes come in: make fuzz ARGS="--inputs 1000000"
+	@tools/setup/python.sh dev && exec $(PY) -m tests.fuzz.hunt $(ARGS)
 
 test-fast:  ## every test that needs no service, about a minute
 	@tools/setup/python.sh dev

@@ -68,7 +68,7 @@ def read_specs(path: Path) -> Specs:
         entries = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
         specs = {name: (str(entry["dtype"]), tuple(map(int, entry["shape"]))) for name, entry in entries.items()}
         end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise PoisonError(RefusalReason.NOT_SAFETENSORS, f"the header of {path.name} cannot be read") from error
     expected = LENGTH_BYTES + header_bytes + end
     if num_bytes < expected:

@@ -1,18 +1,21 @@
 """From a conversation to what a model reads: its own chat template, tokenizer and image processor. The trainer uses it too."""
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image as PilImage
-from PIL import UnidentifiedImageError
 from transformers import AutoProcessor, AutoTokenizer
 
 from harden.domain.conversation import Message, Text
 from harden.domain.errors import PoisonError
 from harden.serving.ports import Prompt
+
+# Of one image, 4096 x 4096. A small file can claim far more, and all of it would be decoded before the model's own size.
+MAX_PIXELS = 1 << 24
 
 
 class PromptEncoder:
@@ -86,6 +89,16 @@ class PromptEncoder:
 
 def _decoded(data: bytes) -> PilImage.Image:
     try:
-        return PilImage.open(io.BytesIO(data)).convert("RGB")
-    except (UnidentifiedImageError, OSError, PilImage.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PilImage.DecompressionBombWarning)  # ours is the lower limit
+            image = PilImage.open(io.BytesIO(data))
+        if image.width * image.height > MAX_PIXELS:
+            raise PoisonError(
+                "unreadable_prompt", f"an image of {image.width} x {image.height}; {MAX_PIXELS} pixels are allowed"
+            )
+        return image.convert("RGB")
+    except (PoisonError, MemoryError):
+        raise
+    except Exception as error:
+        # Decoders raise what they come across (SyntaxError, struct.error, zlib.error, ...), and all of it is the bytes' fault.
         raise PoisonError("unreadable_prompt", f"an image of {len(data)} bytes cannot be decoded") from error

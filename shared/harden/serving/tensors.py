@@ -28,6 +28,8 @@ V = TypeVar("V")
 
 UNREADABLE = "unreadable_request"
 DEFAULT_MAX_TOKENS = 16  # as in vLLM
+# Answers to one prompt: more than any algorithm here samples, and few enough that one request cannot fill the memory.
+MAX_SAMPLES = 1024
 _IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")
 
 
@@ -163,7 +165,7 @@ def _read_conversation(text: str, images: Iterator[bytes]) -> Prompt:
             Message(Speaker(message["role"]), tuple(_read_parts(message["content"], images, used)))
             for message in json.loads(text)
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         detail = f"messages is not a JSON list of {{role, content}}: {type(error).__name__}"
         raise PoisonError(UNREADABLE, detail) from error
     if not messages:
@@ -228,9 +230,9 @@ def _read_sampling(prompt: Prompt, text: str) -> GenerateRequest:
         num_samples, seed = int(parameters.get("n", 1)), int(parameters.get("seed", 0))
         max_tokens = int(parameters.get("max_tokens", DEFAULT_MAX_TOKENS))
         sampling = Sampling(max_tokens, float(parameters.get("temperature", 1.0)))
-        if num_samples < 1 or not 0 <= seed < 2**64:
-            raise ValueError(f"n is at least 1 and seed between 0 and 2^64, not {num_samples} and {seed}")
-    except (ValueError, TypeError, AttributeError) as error:
+        if not 1 <= num_samples <= MAX_SAMPLES or not 0 <= seed < 2**64:
+            raise ValueError(f"n is between 1 and {MAX_SAMPLES} and seed between 0 and 2^64, not {num_samples} and {seed}")
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise PoisonError(UNREADABLE, f"sampling_parameters: {error}") from error
     return GenerateRequest(prompt, num_samples, sampling, seed)
 
