@@ -163,7 +163,7 @@ class SimulatedBus(MemoryBus):
         return taken
 
     def is_current(self, name: str, epoch: int) -> bool:
-        return self._epoch_of[name] == epoch
+        return self._epoch_of.get(name) == epoch
 
     def begin(self, name: str) -> _Transaction:
         transaction = self._transaction_of[name] = _Transaction()
@@ -281,6 +281,20 @@ class _ExclusiveProducer:
     def _check_fence(self) -> None:
         if not self._bus.is_current(self._name, self._epoch):
             raise FencedError(f"another process took over as {self._name!r}; this one must end")
+
+
+class Open:
+    """A transaction that somebody has begun and may never end."""
+
+    def __init__(self, bus: SimulatedBus, name: str) -> None:
+        self._bus = bus
+        self._transaction = bus.begin(name)
+
+    def write(self, message: Outgoing) -> None:
+        self._bus.write(message, self._transaction)
+
+    def end(self, commits: bool) -> None:
+        self._bus.end(self._transaction, _State.COMMITTED if commits else _State.ABORTED)
 
 
 class _GroupConsumer:
