@@ -63,7 +63,7 @@ class _State(Enum):
     ABORTED = auto()
 
 
-@dataclass
+@dataclass(eq=False)
 class _Transaction:
     state: _State = _State.OPEN
     first: dict[Partition, int] = field(default_factory=dict)  # offset of its first record in each partition it wrote to
@@ -101,6 +101,7 @@ class SimulatedBus(MemoryBus):
         self.begins: dict[Partition, int] = {}
         self._epoch_of: dict[str, int] = {}
         self._transaction_of: dict[str, _Transaction] = {}
+        self._opened: list[_Transaction] = []
 
     def create_topics(self) -> list[str]:
         created = super().create_topics()
@@ -139,8 +140,8 @@ class SimulatedBus(MemoryBus):
 
     def end_of(self, partition: Partition) -> int:
         """Where readers of committed records come to an end: at the first one of an open transaction."""
-        opened = [t.first[partition] for t in self._transaction_of.values() if t.state is _State.OPEN and partition in t.first]
-        return min(opened, default=len(self.records[partition]))
+        begun = [transaction.first[partition] for transaction in self._opened if partition in transaction.first]
+        return min(begun, default=len(self.records[partition]))
 
     def take(self, positions: dict[Partition, int], order: list[Partition], max_records: int) -> list[Incoming]:
         taken: list[Incoming] = []
@@ -167,6 +168,7 @@ class SimulatedBus(MemoryBus):
 
     def begin(self, name: str) -> _Transaction:
         transaction = self._transaction_of[name] = _Transaction()
+        self._opened.append(transaction)
         self.network.broker_later(TRANSACTION_TIMEOUT_S, lambda: self.end(transaction, _State.ABORTED))
         return transaction
 
@@ -193,6 +195,7 @@ class SimulatedBus(MemoryBus):
             return
         with self.changed:
             transaction.state = state
+            self._opened.remove(transaction)
             for partition in transaction.first:
                 self.records[partition].append(None)  # the marker
             self.changed.notify_all()
