@@ -12,6 +12,7 @@ from harden.domain import ids
 from harden.domain.attack import AttackedBout
 from harden.domain.bout import Bout
 from harden.domain.errors import PoisonError, TransientError
+from harden.runtime import pool
 from harden.runtime.handling import TooMuchPoison
 from harden.runtime.service import Service
 from tests.support.held import Held, HoldingBus
@@ -184,7 +185,9 @@ def test_too_much_poison_stops_the_service_before_its_letters_are_acknowledged(b
     assert committed(bus) == {}
 
 
-def test_a_quick_service_takes_up_more_than_it_handles_at_once(bus: HoldingBus) -> None:
+def test_a_quick_service_takes_up_more_than_it_handles_at_once(bus: HoldingBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Also where the machine is busy with something else.
+    monkeypatch.setattr(pool, "QUICK_S", 1.0)
     handled = threading.Semaphore(0)
     gate = threading.Event()
     num_quick = 200
