@@ -15,7 +15,6 @@ import random
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache, partial
 from hashlib import sha256
 from itertools import pairwise
@@ -61,8 +60,12 @@ GAME = {"schedule": {"bout_timeout_s": BOUT_TIMEOUT_S, "serve_timeout_s": SERVE_
 
 def draw(seed: int) -> list[Fault]:
     rng = random.Random(f"faults {seed}")
-    # Every second fault of a process is the trainer's: it keeps more than the others.
-    return [replace(f, which=TRAINER) if rng.random() < 0.5 else f for f in faults.draw(rng, KINDS, FAULTS_END_S)]
+    drawn = faults.draw(rng, KINDS, FAULTS_END_S)
+    if rng.random() < 0.5:  # the trainer keeps more than the others, so half of the schedules are hard on it
+        for _ in range(6):
+            kind, seconds = rng.choice((Kind.KILL, Kind.HEIR, Kind.HEIR)), rng.choice((0.5, 2.0, 5.0))
+            drawn.append(Fault(round(rng.uniform(0, FAULTS_END_S), 3), kind, TRAINER, seconds))
+    return sorted(drawn, key=lambda fault: (fault.at, fault.kind))
 
 
 def play(seed: int, what_goes_wrong: Sequence[Fault]) -> Played:
