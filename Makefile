@@ -32,7 +32,7 @@ ablations:  ## the demo's game with one part left out, five seeds, two worlds; t
 simulate:  ## schedules of faults on simulated time: make simulate ARGS="workers --seeds 0:10000" (or ring)
 	@tools/setup/python.sh dev && exec $(PY) -m tests.simulation.hunt $(or $(ARGS),workers)
 
-fuzz:  ## spoilt bytes at every place where bytes come in: make fuzz ARGS="--inputs 1000000"
+fuzz:  ## spoilt bytes for the codec, requests, images and weights: make fuzz ARGS="--inputs 1000000"
 	@tools/setup/python.sh dev && exec $(PY) -m tests.fuzz.hunt $(ARGS)
 
 test-fast:  ## every test that needs no service, about a minute

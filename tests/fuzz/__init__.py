@@ -1,1 +1,1 @@
-"""Bytes that nobody of ours wrote, at every place where bytes come in: refused with a reason, never another exception."""
+"""Bytes from outside are read, or refused with a reason; they never raise another exception."""

@@ -1,4 +1,4 @@
-"""Feeds every place where bytes come in with spoilt ones: `make fuzz`. A finding is printed with the bytes that made it.
+"""Feeds spoilt bytes to the places of tests/fuzz/targets.py: `make fuzz`. A finding is printed with the bytes that made it.
 
 python -m tests.fuzz.hunt --inputs 100000
 python -m tests.fuzz.hunt sampling --seed 7

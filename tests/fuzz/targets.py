@@ -40,19 +40,19 @@ def _messages() -> list[Incoming]:
 
 
 def _codec() -> Target:
-    """The value of a message of any topic, under the header of each event that the topic carries."""
+    """The value of a message of any topic. The first byte says which message's topic and headers it has."""
     messages = _messages()
     topic_of = {name: topic for topic in topics.CATALOGUE for name in (topic.name, topic.dead)}
 
     def read(data: bytes) -> object:
-        one = messages[len(data) % len(messages)]
-        return codec.from_message(topic_of[one.topic], Incoming(one.topic, 0, 0, one.key, data, one.headers, 0))
+        one = messages[(data[0] if data else 0) % len(messages)]
+        return codec.from_message(topic_of[one.topic], Incoming(one.topic, 0, 0, one.key, data[1:], one.headers, 0))
 
-    return Target([message.value for message in messages], read)
+    return Target([bytes([n]) + message.value for n, message in enumerate(messages)], read)
 
 
 def _headers() -> Target:
-    """The headers of a message, as a JSON list of names and values in latin-1."""
+    """One header, `name=value`, in place of the first header of a message or before all of them."""
     messages = _messages()
     topic_of = {name: topic for topic in topics.CATALOGUE for name in (topic.name, topic.dead)}
 
@@ -96,7 +96,7 @@ def _pictures() -> list[bytes]:
 
 
 def _weights() -> Target:
-    """A safetensors file's header, of which everything else follows."""
+    """A safetensors file, of which the header is read."""
     good = save({"a": np.zeros((2, 3), dtype=np.float32), "b": np.zeros(4, dtype=np.float16)})
     length = struct.unpack("<Q", good[:8])[0]
     odd = json.dumps({"a": {"dtype": "F32", "shape": [1e308, -1], "data_offsets": [0, 1]}}).encode()

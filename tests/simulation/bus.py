@@ -134,9 +134,7 @@ class SimulatedBus(MemoryBus):
     def append(self, messages: Sequence[Outgoing]) -> list[Incoming]:
         with self.changed:
             self.check(messages)
-            written = [self.write(message) for message in messages]
-            self.changed.notify_all()
-        return written
+            return [self.write(message) for message in messages]
 
     def end_of(self, partition: Partition) -> int:
         """Where readers of committed records come to an end: at the first one of an open transaction."""
@@ -176,19 +174,21 @@ class SimulatedBus(MemoryBus):
         return self.place(message, self.partition_of(message), transaction)
 
     def place(self, message: Outgoing, partition: Partition, transaction: _Transaction | None = None) -> Incoming:
-        """Whatever the message is, as a writer that is none of ours would."""
-        records = self.records[partition]
-        written = as_it_arrives(message, partition, len(records), int(self.threads.time() * 1000))
-        records.append(_Record(written, transaction))
-        if transaction is not None:
-            transaction.first.setdefault(partition, written.offset)
+        """Unchecked, as a foreign writer would."""
+        with self.changed:
+            records = self.records[partition]
+            written = as_it_arrives(message, partition, len(records), int(self.threads.time() * 1000))
+            records.append(_Record(written, transaction))
+            if transaction is not None:
+                transaction.first.setdefault(partition, written.offset)
+            else:  # what is open is for nobody yet
+                self.changed.notify_all()
         return written
 
     def place_again(self, message: Incoming, partition: Partition) -> None:
-        """A record that came twice."""
-        with self.changed:
-            self.place(Outgoing(message.topic, message.key or b"", message.value, message.headers), partition)
-            self.changed.notify_all()
+        """A second copy of the record."""
+        copy = Outgoing(message.topic, message.key, message.value, message.headers)  # type: ignore[arg-type]  # or no key
+        self.place(copy, partition)
 
     def end(self, transaction: _Transaction | None, state: _State) -> None:
         if transaction is None or transaction.state is not _State.OPEN:
@@ -218,7 +218,7 @@ class SimulatedBus(MemoryBus):
                     records[n] = None
 
     def committed(self, group: str) -> Mapping[Partition, int]:
-        """The next offset to read of each partition of which the group has committed one."""
+        """The offsets that the group has committed."""
         return self._groups[group].committed if group in self._groups else {}
 
     def readable(self, partition: Partition) -> list[Incoming]:

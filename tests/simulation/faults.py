@@ -54,7 +54,7 @@ def draw(rng: random.Random, kinds: Sequence[Kind], until: float) -> list[Fault]
 
 
 def shortened(faults: Sequence[Fault], still_fails: Callable[[Sequence[Fault]], bool]) -> list[Fault]:
-    """A list that fails too and of which no single fault can be left out (delta debugging, Zeller 2002)."""
+    """A shorter list that still fails; leaving out any one of its faults makes it pass (delta debugging, Zeller 2002)."""
     kept, size = list(faults), max(1, len(faults) // 2)
     while kept:
         for begin in range(0, len(kept), size):

@@ -4,11 +4,9 @@ Learners and policies are fakes that compute nothing; what they are asked, and w
 What has to be true of every schedule:
 
     once faults stop, the game comes to its end
-    every bout of training has ended in one way, and the sums of a round are those of its bouts
-    no bout is learned from twice, and every step is on the log as often as it was learned, with the same figures
-    versions of a slot only rise, and each names one policy
-    a trainer that another one has replaced writes nothing more
-    evaluation bouts that were lost are counted
+    every training bout has ended in one way, none of them expired or dead, and the sums of the round agree
+    tasks, weights, numbers of updates, sums and replay pool are those of a game that nothing happened to
+    versions of a slot only rise
 """
 
 import random

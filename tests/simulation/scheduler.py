@@ -87,7 +87,7 @@ class Scheduler:
                 thread.greenlet.throw(GreenletExit)
 
     def pause(self) -> None:
-        """Lets others go first, where the caller is a thread: at whatever may take its time on a real machine."""
+        """Lets other threads run first. Does nothing outside a thread."""
         if self._current is not None and not self._is_over:
             thread = self._current
             assert not thread.holding, f"{thread.name} would make others wait for a condition that it holds"

@@ -115,16 +115,11 @@ class _Schedule:
         partition = partitions[fault.which % len(partitions)]
         match fault.kind:
             case Kind.FOREIGN:
-                self._place(a_foreign_message(fault.which), partition)
+                self._bus.place(a_foreign_message(fault.which), partition)
             case Kind.AGAIN if written := self._bus.readable(partition):
-                self._place(written[fault.which % len(written)], partition)
+                self._bus.place_again(written[fault.which % len(written)], partition)
             case Kind.EXPIRE:
                 self._bus.expire(partition, self._bus.end_of(partition) - fault.which % 3)
-
-    def _place(self, message: Outgoing | Incoming, partition: Partition) -> None:
-        with self._bus.changed:
-            self._bus.place(Outgoing(message.topic, message.key, message.value, message.headers), partition)
-            self._bus.changed.notify_all()
 
     def _waiting(self) -> list[Incoming]:
         """Messages that are still there and that the group has not committed."""
@@ -144,7 +139,9 @@ class _Schedule:
             passed = [message for message in self._bus.readable(partition) if begin <= message.offset < offset]
             for message in passed:
                 if message.key not in answered and (message.partition, message.offset) not in buried:
-                    self._machine.broken.append(f"commit of {offset} passes {place_of(message)}, of which nothing came")
+                    self._machine.broken.append(
+                        f"commit of {offset} passes {place_of(message)}, which has neither child nor dead letter"
+                    )
 
     def _letters(self) -> dict[tuple[int, int], list[DeadLetter]]:
         letters: dict[tuple[int, int], list[DeadLetter]] = {}
